@@ -1,0 +1,270 @@
+/**
+ * Every way the broker can refuse, in one closed table: the stable code, what it is on each wire, whether trying
+ * again can help, the sentence for people, and the next step. Adapters translate foreign errors into these at the
+ * point of contact; nothing above them sees an axios, ioredis, pg or grpc error.
+ *
+ * `detail` and `cause` are for the operator's log and the audit record; the wire carries the code, the table's
+ * sentence and the next step only.
+ */
+
+interface ErrorRow {
+  /** HTTP status. */
+  readonly http: number;
+  /** Name of the gRPC status. */
+  readonly grpc:
+    | 'INVALID_ARGUMENT'
+    | 'UNAUTHENTICATED'
+    | 'PERMISSION_DENIED'
+    | 'NOT_FOUND'
+    | 'ALREADY_EXISTS'
+    | 'FAILED_PRECONDITION'
+    | 'ABORTED'
+    | 'RESOURCE_EXHAUSTED'
+    | 'UNAVAILABLE'
+    | 'DEADLINE_EXCEEDED'
+    | 'INTERNAL';
+  /** Whether the same call can succeed later without anybody acting. */
+  readonly retry: boolean;
+  /** What is wrong. */
+  readonly sentence: string;
+  /** What to do next. */
+  readonly next: string;
+}
+
+export const errorTable = {
+  INVALID_REQUEST: {
+    http: 400,
+    grpc: 'INVALID_ARGUMENT',
+    retry: false,
+    sentence: 'The request is not valid.',
+    next: 'Correct the fields named in the answer and send it again.',
+  },
+  UNAUTHENTICATED: {
+    http: 401,
+    grpc: 'UNAUTHENTICATED',
+    retry: false,
+    sentence: 'You are not signed in, or your identity has expired.',
+    next: 'Get a new identity token (for example `vault read identity/oidc/token/token-broker-admin`) and try again.',
+  },
+  ACCESS_DENIED: {
+    http: 403,
+    grpc: 'PERMISSION_DENIED',
+    retry: false,
+    sentence: 'You may not do this.',
+    next: 'Ask an admin of the tenant for access; `broker whoami` shows who you are to the broker.',
+  },
+  NOT_FOUND: {
+    http: 404,
+    grpc: 'NOT_FOUND',
+    retry: false,
+    sentence: 'There is no such thing here.',
+    next: 'Check the name or id.',
+  },
+  TENANT_NOT_FOUND: {
+    http: 404,
+    grpc: 'NOT_FOUND',
+    retry: false,
+    sentence: 'There is no such tenant.',
+    next: 'Check the name, or create it with `broker tenant create NAME`.',
+  },
+  CHANNEL_NOT_FOUND: {
+    http: 404,
+    grpc: 'NOT_FOUND',
+    retry: false,
+    sentence: 'There is no such channel, or you may not see it.',
+    next: 'Check the id with `broker channel list`.',
+  },
+  OAUTH_CLIENT_NOT_FOUND: {
+    http: 404,
+    grpc: 'NOT_FOUND',
+    retry: false,
+    sentence: 'There is no such OAuth client.',
+    next: 'Check the name, or add it with `broker oauth-client add`.',
+  },
+  ALREADY_EXISTS: {
+    http: 409,
+    grpc: 'ALREADY_EXISTS',
+    retry: false,
+    sentence: 'That name is taken.',
+    next: 'Choose another name.',
+  },
+  SCOPE_NOT_GRANTED: {
+    http: 403,
+    grpc: 'PERMISSION_DENIED',
+    retry: false,
+    sentence: 'The channel owner or the access rule has not granted a scope that was asked for.',
+    next: 'Ask for fewer scopes, or have the owner consent to them.',
+  },
+  CONSENT_PENDING: {
+    http: 403,
+    grpc: 'FAILED_PRECONDITION',
+    retry: false,
+    sentence: 'The channel owner has not consented yet.',
+    next: 'Send the owner the consent link: `broker channel consent-link CHANNEL`.',
+  },
+  RECONSENT_REQUIRED: {
+    http: 403,
+    grpc: 'FAILED_PRECONDITION',
+    retry: false,
+    sentence: 'The channel owner’s consent has ended.',
+    next: 'Send the owner a new consent link: `broker channel consent-link CHANNEL`.',
+  },
+  CHANNEL_SUSPENDED: {
+    http: 403,
+    grpc: 'FAILED_PRECONDITION',
+    retry: false,
+    sentence: 'The channel is suspended.',
+    next: 'Ask an admin of the tenant to resume it.',
+  },
+  CHANNEL_BLOCKED: {
+    http: 403,
+    grpc: 'FAILED_PRECONDITION',
+    retry: false,
+    sentence: 'The Google Workspace administrator of the channel owner blocks this application.',
+    next: 'The owner’s Workspace administrator has to allow the application; a new consent does not help.',
+  },
+  CHANNEL_REVOKED: {
+    http: 403,
+    grpc: 'FAILED_PRECONDITION',
+    retry: false,
+    sentence: 'The channel has been disconnected.',
+    next: 'Add the channel again and have its owner consent.',
+  },
+  INVALID_CONSENT_LINK: {
+    http: 400,
+    grpc: 'INVALID_ARGUMENT',
+    retry: false,
+    sentence: 'This consent link is not valid, has expired, or has been used.',
+    next: 'Ask the person who sent it for a new one.',
+  },
+  INVALID_AUTHORIZATION_RESPONSE: {
+    http: 400,
+    grpc: 'INVALID_ARGUMENT',
+    retry: false,
+    sentence: 'The answer from Google does not fit a consent that was started here.',
+    next: 'Open the consent link again and start over.',
+  },
+  OAUTH_CLIENT_REJECTED: {
+    http: 503,
+    grpc: 'UNAVAILABLE',
+    retry: true,
+    sentence: 'Google does not accept our OAuth client.',
+    next: 'The operators of the broker have to mend the OAuth client; nothing is wrong with the channel.',
+  },
+  AUTHORIZATION_SERVER_UNAVAILABLE: {
+    http: 503,
+    grpc: 'UNAVAILABLE',
+    retry: true,
+    sentence: 'Google does not answer as it should at the moment.',
+    next: 'Try again in a while; nothing was lost.',
+  },
+  VAULT_SEALED: {
+    http: 503,
+    grpc: 'UNAVAILABLE',
+    retry: true,
+    sentence: 'The key store is sealed.',
+    next: 'An operator has to unseal Vault; try again after that.',
+  },
+  VAULT_UNAVAILABLE: {
+    http: 503,
+    grpc: 'UNAVAILABLE',
+    retry: true,
+    sentence: 'The key store does not answer.',
+    next: 'Try again in a while.',
+  },
+  VAULT_FORBIDDEN: {
+    http: 503,
+    grpc: 'UNAVAILABLE',
+    retry: true,
+    sentence: 'The key store refuses the broker.',
+    next: 'An operator has to check the broker’s Vault policies: `broker vault bootstrap --dry-run` shows what is missing.',
+  },
+  STORE_UNAVAILABLE: {
+    http: 503,
+    grpc: 'UNAVAILABLE',
+    retry: true,
+    sentence: 'The database does not answer.',
+    next: 'Try again in a while.',
+  },
+  STORE_CONFLICT: {
+    http: 409,
+    grpc: 'ABORTED',
+    retry: true,
+    sentence: 'Somebody else changed this at the same time.',
+    next: 'Look at the present state and try again.',
+  },
+  AUDIT_UNAVAILABLE: {
+    http: 503,
+    grpc: 'UNAVAILABLE',
+    retry: true,
+    sentence: 'The act could not be written to the audit record and was therefore refused.',
+    next: 'Try again in a while.',
+  },
+  REFRESH_IN_PROGRESS: {
+    http: 503,
+    grpc: 'UNAVAILABLE',
+    retry: true,
+    sentence: 'The token is being refreshed.',
+    next: 'Try again in a few seconds.',
+  },
+  RATE_LIMITED: {
+    http: 429,
+    grpc: 'RESOURCE_EXHAUSTED',
+    retry: true,
+    sentence: 'Too many requests.',
+    next: 'Slow down and try again after the time given.',
+  },
+  CONFIG_INVALID: {
+    http: 500,
+    grpc: 'INTERNAL',
+    retry: false,
+    sentence: 'The configuration is not valid.',
+    next: 'Correct the settings named above; docs/configuration.md lists them all.',
+  },
+  INTERNAL: {
+    http: 500,
+    grpc: 'INTERNAL',
+    retry: false,
+    sentence: 'Something went wrong in the broker.',
+    next: 'The operators find the cause in the log under the request id.',
+  },
+} as const satisfies Record<string, ErrorRow>;
+
+/** A stable code of the table; part of the public API. */
+export type ErrorCode = keyof typeof errorTable;
+
+export interface ErrorOptions {
+  /** For the log and the audit record only; never a secret. Lower case, no final period. */
+  readonly detail?: string;
+  readonly cause?: unknown;
+  /** Seconds after which a retry makes sense. */
+  readonly retryAfter?: number;
+  /** What is wrong with which field of the request; shown to the caller. */
+  readonly problems?: readonly string[];
+}
+
+/** An error of the closed table. */
+export class BrokerError extends Error {
+  override readonly name = 'BrokerError';
+  readonly code: ErrorCode;
+  readonly detail: string | undefined;
+  readonly retryAfter: number | undefined;
+  readonly problems: readonly string[];
+
+  constructor(code: ErrorCode, options: ErrorOptions = {}) {
+    super(options.detail ? `${code}: ${options.detail}` : code, { cause: options.cause });
+    this.code = code;
+    this.detail = options.detail;
+    this.retryAfter = options.retryAfter;
+    this.problems = options.problems ?? [];
+  }
+
+  get row(): ErrorRow {
+    return errorTable[this.code];
+  }
+}
+
+/** Turns anything thrown into a `BrokerError`; what is not one becomes INTERNAL with its cause kept. */
+export function asBrokerError(error: unknown): BrokerError {
+  return error instanceof BrokerError ? error : new BrokerError('INTERNAL', { cause: error });
+}
