@@ -1,0 +1,74 @@
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+const LOOK_AGAIN_MS = 200;
+
+/**
+ * Runs `work` while holding a lock file, so that two terminals do not install into one folder at once.
+ * The second one waits for the first. A lock whose process is gone (a crash, a power cut) is taken over.
+ *
+ * @template T
+ * @param {string} lockFile
+ * @param {(pid: number) => void} onWait told once, when another process holds the lock
+ * @param {() => Promise<T>} work
+ * @returns {Promise<T>}
+ */
+export async function oneAtATime(lockFile, onWait, work) {
+  await mkdir(dirname(lockFile), { recursive: true });
+  let told = false;
+  while (!(await take(lockFile))) {
+    const holder = await holderOf(lockFile);
+    if (holder === undefined) continue;
+    if (!isAlive(holder)) {
+      await rm(lockFile, { force: true });
+      continue;
+    }
+    if (!told) onWait(holder);
+    told = true;
+    await delay(LOOK_AGAIN_MS);
+  }
+  try {
+    return await work();
+  } finally {
+    await rm(lockFile, { force: true });
+  }
+}
+
+/** @param {string} lockFile */
+async function take(lockFile) {
+  try {
+    await writeFile(lockFile, `${process.pid}\n`, { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if (isCode(error, 'EEXIST')) return false;
+    throw error;
+  }
+}
+
+/** @param {string} lockFile */
+async function holderOf(lockFile) {
+  const text = await readFile(lockFile, 'utf8').catch(() => '');
+  // Empty for the instant between the other process creating the file and writing into it.
+  if (text === '') await delay(LOOK_AGAIN_MS);
+  const pid = Number.parseInt(text, 10);
+  return Number.isNaN(pid) ? undefined : pid;
+}
+
+/** @param {number} pid */
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return isCode(error, 'EPERM');
+  }
+}
+
+/**
+ * @param {unknown} error
+ * @param {string} code
+ */
+function isCode(error, code) {
+  return error instanceof Error && 'code' in error && error.code === code;
+}
