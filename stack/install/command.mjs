@@ -40,6 +40,8 @@ export function tellingLine(output) {
     .split('\n')
     .map((line) => line.replace(/^(npm )?(error|ERR!):?\s*/i, '').trim())
     .filter((line) => line !== '' && !/^(code|errno|syscall)\b/i.test(line));
-  const telling = lines.find((line) => /ECONN|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EACCES|ENOSPC|refused|failed|no matching/i.test(line));
+  const telling = lines.find((line) =>
+    /ECONN|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EACCES|ENOSPC|refused|failed|no matching/i.test(line),
+  );
   return (telling ?? lines.at(-1) ?? 'it said nothing').slice(0, 200);
 }

@@ -19,7 +19,8 @@ const openbao = {
   title: 'OpenBao (the Vault server)',
   binaryOnly: true,
   optional: false,
-  otherwise: 'Or install HashiCorp Vault or OpenBao yourself: `vault` or `bao` on PATH, or VAULT_BINARY, is used as it is.',
+  otherwise:
+    'Or install HashiCorp Vault or OpenBao yourself: `vault` or `bao` on PATH, or VAULT_BINARY, is used as it is.',
 };
 
 /** @type {Tool} */

@@ -1,0 +1,1 @@
+export { freePort } from '../broker/store/embedded/free-port.ts';

@@ -1,0 +1,123 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { findVault } from './find-server.mjs';
+import { freePort } from './free-port.ts';
+import { startProcess } from './process.ts';
+
+const READY_WITHIN_MS = 60_000;
+const LOOK_AGAIN_MS = 50;
+
+/** Where a Vault server of our own keeps its files. */
+export interface VaultOptions {
+  /** Holds its configuration and its log. */
+  readonly directory: string;
+  /** This machine's environment, for finding the binary; none of it reaches the server. */
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** A real Vault or OpenBao server with storage in memory: not a development server, so it can be sealed. */
+export interface Vault {
+  /** `http://127.0.0.1:PORT`. */
+  readonly address: string;
+  /** For an operator's set-up only; the broker and the sidecar never see it. */
+  readonly rootToken: string;
+  /** What it says it is: `OpenBao 2.7.2`, `Vault 1.21.4`. */
+  readonly product: string;
+  seal(): Promise<void>;
+  unseal(): Promise<void>;
+  /** Holds it still, so that it accepts connections and answers nothing; until `resume`. */
+  pause(): void;
+  resume(): void;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a Vault server on a free port, initialised with one unseal key and unsealed.
+ * Rejects, quoting its log, when there is none on this machine or it does not come up.
+ */
+export async function startVault({ directory, env }: VaultOptions): Promise<Vault> {
+  const command = findVault(env);
+  if (command === undefined)
+    throw new Error('there is no vault or bao on this machine: run `node stack/install.mjs start`');
+  const port = await freePort();
+  const address = `http://127.0.0.1:${port}`;
+  const configuration = join(directory, 'vault.json');
+  await writeFile(configuration, JSON.stringify(configurationFor(port, address)));
+
+  const server = startProcess({
+    name: 'the vault server',
+    command,
+    args: ['server', `-config=${configuration}`],
+    // No VAULT_*, BAO_* or proxy setting of this machine.
+    env: { PATH: env.PATH, HOME: directory },
+    logFile: join(directory, 'vault.log'),
+  });
+  const call = createCaller(address);
+  try {
+    const [, name = 'Vault', version = ''] = await server.line(/Version: (OpenBao|Vault) v([^\s,]+)/, READY_WITHIN_MS);
+    await Promise.race([answers(address), server.ended.then(rejectEnded)]);
+    const { keys, root_token: rootToken } = await call<{ keys: [string]; root_token: string }>('sys/init', {
+      secret_shares: 1,
+      secret_threshold: 1,
+    });
+    const unseal = async () => {
+      await call('sys/unseal', { key: keys[0] });
+      // Unsealed is not yet active: for a moment it answers as a standby.
+      await answers(address, 'sys/health');
+    };
+    await unseal();
+    return {
+      address,
+      rootToken,
+      product: `${name} ${version}`,
+      seal: () => call('sys/seal', {}, rootToken),
+      unseal,
+      pause: () => server.signal('SIGSTOP'),
+      resume: () => server.signal('SIGCONT'),
+      stop: () => {
+        server.signal('SIGCONT');
+        return server.stop();
+      },
+    };
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+}
+
+function configurationFor(port: number, address: string): object {
+  return {
+    storage: { inmem: {} },
+    listener: { tcp: { address: `127.0.0.1:${port}`, tls_disable: true } },
+    api_addr: address,
+    disable_mlock: true,
+  };
+}
+
+function rejectEnded(how: string): never {
+  throw new Error(`the vault server ended (${how})`);
+}
+
+/** Polls until the server answers; a path of its API answers 200 only when the server can serve. */
+async function answers(address: string, path?: string): Promise<void> {
+  for (const end = Date.now() + READY_WITHIN_MS; Date.now() < end; await delay(LOOK_AGAIN_MS)) {
+    const response = await fetch(`${address}/v1/${path ?? 'sys/seal-status'}`).catch(() => undefined);
+    await response?.arrayBuffer();
+    if (response?.ok) return;
+  }
+  throw new Error(`the vault server did not become ready within ${READY_WITHIN_MS} ms`);
+}
+
+function createCaller(address: string) {
+  return async <T>(path: string, body: object, token?: string): Promise<T> => {
+    const response = await fetch(`${address}/v1/${path}`, {
+      method: 'PUT',
+      body: JSON.stringify(body),
+      ...(token ? { headers: { 'X-Vault-Token': token } } : {}),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`vault answered ${response.status} to ${path}: ${text}`);
+    return (text === '' ? undefined : JSON.parse(text)) as T;
+  };
+}
