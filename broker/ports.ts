@@ -246,7 +246,10 @@ export interface Store {
     begin(consentId: string, request: NonNullable<Consent['request']>, record: AuditRecord): Promise<void>;
     /** Takes the state, once: true for the one call that took it. The verifier is deleted from the row. */
     takeState(stateHash: string, browserHash: string, now: Date): Promise<boolean>;
-    /** Stores a received refresh token (encrypted) before anything else may fail. */
+    /**
+     * Stores a received refresh token (encrypted) before anything else may fail. May be repeated when the answer was
+     * lost. STORE_CONFLICT where the consent holds another one or is completed.
+     */
     receive(received: ReceivedGrant, record: AuditRecord): Promise<void>;
     /** Received grants whose checks did not finish by `before`: to be finished by the scheduler. */
     unfinished(
@@ -267,10 +270,15 @@ export interface Store {
     /** Ends the consent as completed without a new refresh token: the stored one stays. */
     completeWithoutToken(consentId: string, at: Date, record: AuditRecord): Promise<void>;
     /**
-     * Records how the newest request failed and deletes what was received for it: the consent is pending again. The
-     * channel is untouched.
+     * Records how a request failed that brought no refresh token: the consent stays pending, the channel is untouched.
+     * STORE_CONFLICT where it is not pending: a slow request must not undo what a newer one received.
      */
     fail(consentId: string, failure: ConsentFailure, at: Date, record: AuditRecord): Promise<void>;
+    /**
+     * Deletes a received grant that did not pass the checks and records why: the consent is pending again, the channel
+     * is untouched.
+     */
+    reject(received: ReceivedGrant, failure: ConsentFailure, at: Date, record: AuditRecord): Promise<void>;
   };
   readonly workloadAccess: {
     /** Adds or renews the access. */
