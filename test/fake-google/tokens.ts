@@ -1,0 +1,279 @@
+/**
+ * Codes, refresh tokens, access tokens and what ends them. Nothing here runs on timers: whether a token lives is
+ * computed from the clock when somebody shows it.
+ *
+ * A refresh token ends by: its own expiry (testing mode, time-based access), six months without use, the limit of
+ * live tokens per identity and client (the oldest goes, silently), rotation, replay of its code, or a revocation,
+ * which reaches all clients of the project for that identity and may take effect late (reference G1–G3, G31–G33).
+ */
+import { type Clock, day, minute, second } from './clock.ts';
+import type { RandomNames } from './random.ts';
+import { isSignInScope } from './scopes.ts';
+import type { Client, Identity } from './world.ts';
+
+interface Issued {
+  readonly client: Client;
+  readonly identity: Identity;
+  readonly scopes: readonly string[];
+  /** Order of issue; decides what a revocation reaches even when the clock stands still. */
+  readonly serial: number;
+  readonly issuedAt: number;
+}
+
+/** An authorization code and what its token request must match. */
+export interface AuthorizationCode extends Issued {
+  readonly code: string;
+  readonly redirectUri: string;
+  readonly challenge: { readonly value: string; readonly method: 'S256' | 'plain' } | undefined;
+  readonly nonce: string | undefined;
+  /** Whether the token response carries a refresh token. */
+  readonly offline: boolean;
+  readonly expiresAt: number;
+  redeemed: boolean;
+}
+
+/** Why a refresh token no longer works, other than by a revocation or the clock. */
+export type RefreshTokenEnd = 'limit' | 'rotated' | 'code replayed' | 'expired by a test';
+
+/** A refresh token. */
+export interface RefreshToken extends Issued {
+  readonly token: string;
+  readonly code: string | undefined;
+  readonly expiresAt: number | undefined;
+  /** Thumbprint of the DPoP key it is bound to (RFC 9449 section 5). */
+  readonly boundTo: string | undefined;
+  lastUsedAt: number;
+  ended: RefreshTokenEnd | undefined;
+}
+
+/** An access token; always a bearer token, also where the refresh token is bound (reference G25). */
+export interface AccessToken extends Issued {
+  readonly token: string;
+  readonly code: string | undefined;
+  readonly refreshToken: RefreshToken | undefined;
+  expiresAt: number;
+  replayed: boolean;
+}
+
+/** How a revocation reaches its tokens. */
+export interface RevocationTiming {
+  /** Milliseconds of the clock until the revocation takes effect. */
+  readonly delay: number;
+  /** Whether a consent given during the delay is killed as well (reference G33). */
+  readonly reachesLaterConsents: boolean;
+}
+
+/** The settings of token issue; the defaults are Google's. */
+export interface TokenSettings {
+  readonly refreshTokensPerIdentityAndClient: number;
+  readonly codeLifetime: number;
+}
+
+export const usualTokenSettings: TokenSettings = { refreshTokensPerIdentityAndClient: 100, codeLifetime: 10 * minute };
+
+const testingModeLifetime = 7 * day;
+const longestIdleTime = 183 * day;
+
+type CodeSettings = Pick<
+  AuthorizationCode,
+  'client' | 'identity' | 'scopes' | 'redirectUri' | 'challenge' | 'nonce' | 'offline'
+>;
+type GrantSettings = Pick<Issued, 'client' | 'identity' | 'scopes'> & {
+  readonly code?: string | undefined;
+  readonly boundTo?: string | undefined;
+};
+
+/** All tokens of the practice world. `find…` returns live ones only. */
+export interface TokenBook {
+  issueCode(settings: CodeSettings): AuthorizationCode;
+  /** Finds a code in any state; the token endpoint decides what it is worth. */
+  findCode(code: string): AuthorizationCode | undefined;
+  isCodeLive(code: AuthorizationCode): boolean;
+  /** Ends every token that came from `code` (RFC 6749 section 4.1.2: replay). */
+  endTokensOfCode(code: string): void;
+  issueRefreshToken(settings: GrantSettings): RefreshToken;
+  /** Issues the refresh token that takes the place of `old`. */
+  rotate(old: RefreshToken): RefreshToken;
+  issueAccessToken(settings: GrantSettings & { readonly refreshToken?: RefreshToken | undefined }): AccessToken;
+  findRefreshToken(token: string): RefreshToken | undefined;
+  findAccessToken(token: string): AccessToken | undefined;
+  /** Tells whose token this is, live or not; for fault rules and the owner's revocation. */
+  ownerOf(token: string): { readonly client: Client; readonly identity: Identity } | undefined;
+  /** The scopes that `identity` has given to any client of `project` by consents that still stand. */
+  consentedScopes(project: string, identity: Identity): readonly string[];
+  /** Tells whether `identity` has a standing consent with this very client. */
+  hasConsented(client: Client, identity: Identity): boolean;
+  /** The scopes that `identity` ever gave to `project`, revoked ones included. */
+  everGrantedScopes(project: string, identity: Identity): readonly string[];
+  recordConsent(consent: Pick<Issued, 'client' | 'identity' | 'scopes'>): void;
+  /** Takes back everything that `identity` gave to `project`. */
+  revoke(project: string, identity: Identity, timing: RevocationTiming): void;
+  /** Lets a refresh or access token expire now. Tells whether there was one. */
+  expire(token: string): boolean;
+  /** All refresh tokens that live now. */
+  liveRefreshTokens(): readonly RefreshToken[];
+}
+
+interface Revocation {
+  readonly serial: number;
+  readonly effectiveAt: number;
+  readonly reachesLaterConsents: boolean;
+}
+
+/** Creates an empty book. */
+export function createTokenBook({
+  clock,
+  names,
+  settings = usualTokenSettings,
+}: {
+  clock: Clock;
+  names: RandomNames;
+  settings?: TokenSettings;
+}): TokenBook {
+  const codes = new Map<string, AuthorizationCode>();
+  const refreshTokens = new Map<string, RefreshToken>();
+  const accessTokens = new Map<string, AccessToken>();
+  const consents = new Map<string, Issued[]>();
+  const standingTokens = new Map<string, RefreshToken[]>();
+  const revocations = new Map<string, Revocation[]>();
+  let serial = 0;
+
+  const pair = (name: string, identity: Identity) => `${name} ${identity.sub}`;
+  const issue = ({ client, identity, scopes }: Pick<Issued, 'client' | 'identity' | 'scopes'>): Issued => {
+    serial += 1;
+    return { client, identity, scopes, serial, issuedAt: clock.now() };
+  };
+
+  const consentsOf = (project: string, identity: Identity) => consents.get(pair(project, identity)) ?? [];
+  const scopesOf = (given: readonly Issued[]) => [...new Set(given.flatMap(({ scopes }) => scopes))];
+
+  function isRevoked(issued: Issued): boolean {
+    const known = revocations.get(pair(issued.client.project, issued.identity));
+    if (!known) return false;
+    return known.some(
+      ({ serial: revokedUpTo, effectiveAt, reachesLaterConsents }) =>
+        effectiveAt <= clock.now() &&
+        (issued.serial <= revokedUpTo || (reachesLaterConsents && issued.issuedAt < effectiveAt)),
+    );
+  }
+
+  function isRefreshTokenLive(token: RefreshToken): boolean {
+    const now = clock.now();
+    if (token.ended || isRevoked(token)) return false;
+    if (token.expiresAt !== undefined && token.expiresAt <= now) return false;
+    return now - token.lastUsedAt < longestIdleTime;
+  }
+
+  function isAccessTokenLive(token: AccessToken): boolean {
+    return token.expiresAt > clock.now() && !token.replayed && !isRevoked(token);
+  }
+
+  function refreshTokenExpiry({ client, scopes }: GrantSettings): number | undefined {
+    if (client.timeBasedAccess !== undefined) return clock.now() + client.timeBasedAccess * second;
+    const onlySignIn = scopes.every(isSignInScope);
+    return client.publishing === 'testing' && !onlySignIn ? clock.now() + testingModeLifetime : undefined;
+  }
+
+  function keepWithinLimit(token: RefreshToken): void {
+    const key = pair(token.client.clientId, token.identity);
+    const standing = (standingTokens.get(key) ?? []).filter(isRefreshTokenLive);
+    standing.push(token);
+    const surplus = standing.length - settings.refreshTokensPerIdentityAndClient;
+    for (const oldest of standing.splice(0, Math.max(0, surplus))) oldest.ended = 'limit';
+    standingTokens.set(key, standing);
+  }
+
+  function addRefreshToken(grant: GrantSettings, expiresAt: number | undefined): RefreshToken {
+    const token: RefreshToken = {
+      ...issue(grant),
+      token: names.refreshToken(),
+      code: grant.code,
+      expiresAt,
+      boundTo: grant.boundTo,
+      lastUsedAt: clock.now(),
+      ended: undefined,
+    };
+    refreshTokens.set(token.token, token);
+    keepWithinLimit(token);
+    return token;
+  }
+
+  /** Forgets access tokens that have expired, oldest first: a benchmark issues hundreds of thousands. */
+  function forgetExpiredAccessTokens(): void {
+    for (const [name, token] of accessTokens) {
+      if (token.expiresAt > clock.now()) return;
+      accessTokens.delete(name);
+    }
+  }
+
+  return {
+    issueCode(given) {
+      const code: AuthorizationCode = {
+        ...given,
+        ...issue(given),
+        code: names.code(),
+        expiresAt: clock.now() + settings.codeLifetime,
+        redeemed: false,
+      };
+      codes.set(code.code, code);
+      return code;
+    },
+    findCode: (code) => codes.get(code),
+    isCodeLive: (code) => code.expiresAt > clock.now() && !isRevoked(code),
+    endTokensOfCode(code) {
+      for (const token of refreshTokens.values()) if (token.code === code) token.ended = 'code replayed';
+      for (const token of accessTokens.values()) if (token.code === code) token.replayed = true;
+    },
+    issueRefreshToken: (grant) => addRefreshToken(grant, refreshTokenExpiry(grant)),
+    rotate(old) {
+      old.ended = 'rotated';
+      return addRefreshToken(old, old.expiresAt);
+    },
+    issueAccessToken(grant) {
+      forgetExpiredAccessTokens();
+      const token: AccessToken = {
+        ...issue(grant),
+        token: names.accessToken(),
+        code: grant.code ?? grant.refreshToken?.code,
+        refreshToken: grant.refreshToken,
+        expiresAt: clock.now() + grant.client.accessTokenLifetime * second,
+        replayed: false,
+      };
+      accessTokens.set(token.token, token);
+      return token;
+    },
+    findRefreshToken(name) {
+      const token = refreshTokens.get(name);
+      return token && isRefreshTokenLive(token) ? token : undefined;
+    },
+    findAccessToken(name) {
+      const token = accessTokens.get(name);
+      return token && isAccessTokenLive(token) ? token : undefined;
+    },
+    ownerOf: (name) => refreshTokens.get(name) ?? accessTokens.get(name) ?? codes.get(name),
+    consentedScopes: (project, identity) =>
+      scopesOf(consentsOf(project, identity).filter((given) => !isRevoked(given))),
+    hasConsented: (client, identity) =>
+      consentsOf(client.project, identity).some(
+        (given) => given.client.clientId === client.clientId && !isRevoked(given),
+      ),
+    everGrantedScopes: (project, identity) => scopesOf(consentsOf(project, identity)),
+    recordConsent(consent) {
+      const { client, identity } = consent;
+      consents.set(pair(client.project, identity), [...consentsOf(client.project, identity), issue(consent)]);
+    },
+    revoke(project, identity, { delay, reachesLaterConsents }) {
+      const key = pair(project, identity);
+      const revocation = { serial, effectiveAt: clock.now() + delay, reachesLaterConsents };
+      revocations.set(key, [...(revocations.get(key) ?? []), revocation]);
+    },
+    expire(name) {
+      const refreshToken = refreshTokens.get(name);
+      if (refreshToken) refreshToken.ended = 'expired by a test';
+      const accessToken = accessTokens.get(name);
+      if (accessToken) accessToken.expiresAt = clock.now();
+      return refreshToken !== undefined || accessToken !== undefined;
+    },
+    liveRefreshTokens: () => [...refreshTokens.values()].filter(isRefreshTokenLive),
+  };
+}
