@@ -1,0 +1,203 @@
+/** What `broker serve` and `broker migrate` are told, in the order of docs/configuration.md. */
+import * as z from 'zod';
+import { setting } from './setting.ts';
+import * as is from './values.ts';
+
+const google = 'https://accounts.google.com';
+
+export const brokerSettings = z.object({
+  http: z.object({
+    listen: setting(
+      'BROKER_LISTEN',
+      is.listenAddress,
+      'Where consent pages and the admin API are served, in plain HTTP: put a TLS gateway in front.',
+      {
+        default: '127.0.0.1:8080',
+      },
+    ),
+    publicUrl: setting(
+      'BROKER_PUBLIC_URL',
+      is.origin,
+      'How browsers reach the gateway. The redirect URI registered at Google is this with /oauth2/callback.',
+      {
+        example: 'https://broker.example.com',
+      },
+    ),
+    trustedProxies: setting(
+      'BROKER_TRUSTED_PROXIES',
+      is.networks.default([]),
+      'Networks of the gateways whose X-Forwarded-For and Forwarded headers are believed. Nobody is believed where it is not set.',
+      {
+        example: '10.0.0.0/8,2001:db8::/32',
+      },
+    ),
+  }),
+  grpc: z.object({
+    listen: setting(
+      'BROKER_GRPC_LISTEN',
+      is.listenAddress,
+      'Where sidecars connect over mTLS. Do not end TLS in front of it.',
+      {
+        default: '127.0.0.1:8443',
+      },
+    ),
+  }),
+  operations: z.object({
+    listen: setting(
+      'BROKER_OPERATIONS_LISTEN',
+      is.listenAddress,
+      'Where /livez, /readyz and /metrics are served. Keep it away from the public.',
+      {
+        default: '127.0.0.1:9090',
+      },
+    ),
+    logLevel: setting(
+      'BROKER_LOG_LEVEL',
+      is.oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal'),
+      'The least severe log lines that are written: trace, debug, info, warn, error or fatal.',
+      {
+        default: 'info',
+      },
+    ),
+  }),
+  trustDomain: setting(
+    'BROKER_TRUST_DOMAIN',
+    is.trustDomain,
+    'The SPIFFE trust domain of the workloads and of the broker.',
+    {
+      default: 'token-broker.internal',
+    },
+  ),
+  region: setting('BROKER_REGION', is.name, 'The region whose channels this broker refreshes.', { default: 'default' }),
+  store: z.object({
+    databaseUrl: setting(
+      'DATABASE_URL',
+      is.connectionString('postgres', 'postgresql').optional(),
+      'The PostgreSQL database. Where it is not set, a PostgreSQL of the broker’s own runs in the data directory: for one replica only.',
+      {
+        example: 'postgresql://broker@db.example.com/broker?sslmode=verify-full',
+      },
+    ),
+    dataDirectory: setting(
+      'BROKER_DATA_DIR',
+      is.path,
+      'Where the broker keeps its own PostgreSQL when DATABASE_URL is not set.',
+      { default: '.data' },
+    ),
+  }),
+  cache: z.object({
+    redisUrl: setting(
+      'REDIS_URL',
+      is.connectionString('redis', 'rediss').optional(),
+      'Redis, for access tokens (encrypted). Where it is not set, they are kept in the memory of this process: for one replica only.',
+      {
+        example: 'rediss://redis.example.com:6379',
+      },
+    ),
+  }),
+  vault: z.object({
+    address: setting('VAULT_ADDR', is.url, 'The address of Vault or OpenBao.', {
+      example: 'https://vault.example.com:8200',
+    }),
+    namespace: setting('VAULT_NAMESPACE', is.text.optional(), 'The Vault namespace that everything is in.', {
+      example: 'media/',
+    }),
+    caFile: setting(
+      'VAULT_CACERT',
+      is.path.optional(),
+      'A PEM file with the certificate authority of Vault, where the system’s own do not do.',
+      {
+        example: '/etc/token-broker/vault-ca.pem',
+      },
+    ),
+    roleIdFile: setting('BROKER_VAULT_ROLE_ID_FILE', is.path, 'The file with the broker’s AppRole role id.', {
+      example: '/run/secrets/role-id',
+    }),
+    secretIdFile: setting('BROKER_VAULT_SECRET_ID_FILE', is.path, 'The file with the broker’s AppRole secret id.', {
+      example: '/run/secrets/secret-id',
+    }),
+    appRoleMount: setting('BROKER_VAULT_APPROLE_MOUNT', is.mountPath, 'Where the AppRole login is mounted.', {
+      default: 'approle',
+    }),
+    transitMount: setting(
+      'BROKER_VAULT_TRANSIT_MOUNT',
+      is.mountPath,
+      'Where the transit engine with the tenants’ keys is mounted.',
+      { default: 'transit' },
+    ),
+    kvMount: setting(
+      'BROKER_VAULT_KV_MOUNT',
+      is.mountPath,
+      'Where the KV version 2 engine with the OAuth clients’ secrets is mounted.',
+      { default: 'oauth-clients' },
+    ),
+    pkiMount: setting(
+      'BROKER_VAULT_PKI_MOUNT',
+      is.mountPath,
+      'Where the PKI engine for workload identities is mounted.',
+      { default: 'pki-workloads' },
+    ),
+    pkiRole: setting('BROKER_VAULT_PKI_ROLE', is.text, 'The PKI role that signs the broker’s own certificate.', {
+      default: 'broker',
+    }),
+  }),
+  identity: z.object({
+    issuer: setting(
+      'BROKER_OIDC_ISSUER',
+      is.url,
+      'The identity provider whose tokens prove who an admin is; its discovery document is found below this.',
+      {
+        example: 'https://vault.example.com:8200/v1/identity/oidc',
+      },
+    ),
+    audience: setting('BROKER_OIDC_AUDIENCE', is.text, 'The audience that an identity token has to name.', {
+      default: 'token-broker',
+    }),
+    claims: z.object({
+      subject: setting('BROKER_OIDC_SUBJECT_CLAIM', is.text, 'The claim that names a person for good.', {
+        default: 'sub',
+      }),
+      name: setting('BROKER_OIDC_NAME_CLAIM', is.text, 'The claim with the name to show.', { default: 'name' }),
+      groups: setting('BROKER_OIDC_GROUPS_CLAIM', is.text, 'The claim with the names of the person’s groups.', {
+        default: 'groups',
+      }),
+    }),
+    operatorsGroup: setting(
+      'BROKER_OPERATORS_GROUP',
+      is.text,
+      'The group whose members may create tenants and OAuth clients.',
+      { default: 'token-broker-operators' },
+    ),
+  }),
+  google: z.object({
+    issuer: setting('BROKER_GOOGLE_ISSUER', is.url, 'The authorization server’s name for itself.', { default: google }),
+    authorizationUrl: setting('BROKER_GOOGLE_AUTHORIZATION_URL', is.url, 'Where owners are sent to consent.', {
+      default: `${google}/o/oauth2/v2/auth`,
+    }),
+    tokenUrl: setting('BROKER_GOOGLE_TOKEN_URL', is.url, 'The token endpoint.', {
+      default: 'https://oauth2.googleapis.com/token',
+    }),
+    revocationUrl: setting('BROKER_GOOGLE_REVOCATION_URL', is.url, 'The revocation endpoint.', {
+      default: 'https://oauth2.googleapis.com/revoke',
+    }),
+    jwksUrl: setting('BROKER_GOOGLE_JWKS_URL', is.url, 'The keys that ID tokens are signed with.', {
+      default: 'https://www.googleapis.com/oauth2/v3/certs',
+    }),
+    youtubeUrl: setting('BROKER_GOOGLE_YOUTUBE_URL', is.url, 'The YouTube Data API.', {
+      default: 'https://www.googleapis.com',
+    }),
+  }),
+  refresh: z.object({
+    concurrency: setting(
+      'BROKER_REFRESH_CONCURRENCY',
+      is.count(1, 1_000),
+      'How many tokens are refreshed at the same time.',
+      { default: '16' },
+    ),
+  }),
+  consent: z.object({
+    linkTtlMs: setting('BROKER_CONSENT_LINK_TTL', is.duration, 'How long a consent link can be used.', {
+      default: '72h',
+    }),
+  }),
+});
