@@ -1,0 +1,64 @@
+import { z } from 'zod';
+import { Secret } from '../domain/secret.ts';
+import { BrokerError } from '../errors.ts';
+import type { TenantKeys } from '../ports.ts';
+import type { VaultConnection } from './connection.ts';
+import { dataKeyContext, grantContext } from './encryption-context.ts';
+import { vaultName } from './name.ts';
+import { ensureTransitKey } from './transit-key.ts';
+import { vaultFailureOf } from './vault-failure.ts';
+
+const encrypted = z.object({ ciphertext: z.string().startsWith('vault:v') });
+const decrypted = z.object({ plaintext: z.base64() });
+const dataKey = z.object({ plaintext: z.base64(), ciphertext: z.string().startsWith('vault:v') });
+
+/**
+ * Tenants' keys in transit: `KEY/tenant-NAME`, aes256-gcm96, derived. A ciphertext opens only with the context that it
+ * was made with; `decrypt` and `unwrapDataKey` throw INTERNAL for any other.
+ */
+export function createTenantKeys(deps: { readonly vault: VaultConnection; readonly transit: string }): TenantKeys {
+  const { vault, transit } = deps;
+  const keyOf = (tenant: string) => `tenant-${vaultName(tenant)}`;
+
+  async function open(tenant: string, context: string, ciphertext: string): Promise<Buffer> {
+    try {
+      const path = `${transit}/decrypt/${keyOf(tenant)}`;
+      const { plaintext } = await vault.compute(path, { context, ciphertext }, decrypted);
+      return Buffer.from(plaintext, 'base64');
+    } catch (error) {
+      if (vaultFailureOf(error)?.kind !== 'bad_request') throw error;
+      throw new BrokerError('INTERNAL', {
+        detail: `a ciphertext of tenant ${tenant} does not open: it was made for another place, or its key version is gone`,
+        cause: error,
+      });
+    }
+  }
+
+  return {
+    create: (tenant) =>
+      ensureTransitKey(vault, `${transit}/keys/${keyOf(tenant)}`, { type: 'aes256-gcm96', derived: true }),
+
+    async encrypt(context, plaintext) {
+      const body = {
+        context: grantContext(context),
+        plaintext: Buffer.from(plaintext.reveal()).toString('base64'),
+      };
+      const path = `${transit}/encrypt/${keyOf(context.tenant)}`;
+      return (await vault.compute(path, body, encrypted)).ciphertext;
+    },
+
+    async decrypt(context, ciphertext) {
+      return new Secret((await open(context.tenant, grantContext(context), ciphertext)).toString());
+    },
+
+    async createDataKey(tenant) {
+      const path = `${transit}/datakey/plaintext/${keyOf(tenant)}`;
+      const { plaintext, ciphertext } = await vault.compute(path, { context: dataKeyContext(tenant) }, dataKey);
+      return { key: new Secret(Buffer.from(plaintext, 'base64')), wrapped: ciphertext };
+    },
+
+    async unwrapDataKey(tenant, wrapped) {
+      return new Secret(await open(tenant, dataKeyContext(tenant), wrapped));
+    },
+  };
+}
