@@ -51,7 +51,7 @@ export const errorTable = {
     grpc: 'PERMISSION_DENIED',
     retry: false,
     sentence: 'You may not do this.',
-    next: 'Ask an admin of the tenant for access; `broker whoami` shows who you are to the broker.',
+    next: 'Ask an admin of the tenant: `broker workload allow` lets a workload in, `broker whoami` shows a person who they are.',
   },
   NOT_FOUND: {
     http: 404,
@@ -143,6 +143,20 @@ export const errorTable = {
     retry: false,
     sentence: 'The answer from Google does not fit a consent that was started here.',
     next: 'Open the consent link again and start over.',
+  },
+  CONSENT_FAILED: {
+    http: 422,
+    grpc: 'FAILED_PRECONDITION',
+    retry: false,
+    sentence: 'The consent could not be completed.',
+    next: 'Open the consent link again and follow what the page says.',
+  },
+  BROKER_INCIDENT: {
+    http: 503,
+    grpc: 'UNAVAILABLE',
+    retry: true,
+    sentence: 'Google refuses a request of the broker.',
+    next: 'The operators of the broker have to look into it; nothing is wrong with the channel.',
   },
   OAUTH_CLIENT_REJECTED: {
     http: 503,

@@ -116,7 +116,7 @@ export interface AuthorizationServer {
   /** The refresh grant. Failures are answered, not thrown. */
   refresh(client: OAuthClient, refreshToken: Secret<string>, dpopKeyVersion: number | undefined): Promise<TokenOutcome>;
   /** Checks an ID token (signature, issuer, audience, nonce, time); throws INVALID_AUTHORIZATION_RESPONSE. */
-  verifyIdToken(client: OAuthClient, idToken: Secret<string>, nonce: string): Promise<IdTokenClaims>;
+  verifyIdToken(client: OAuthClient, idToken: Secret<string>, nonce: string | undefined): Promise<IdTokenClaims>;
 }
 
 export interface IdTokenClaims {
@@ -178,6 +178,9 @@ export interface RefreshSuccess {
   /** Present only where the authorization server rotated the refresh token. */
   readonly rotated: { readonly refreshTokenEncrypted: string; readonly refreshTokenHash: string } | undefined;
 }
+
+/** The access token that came with the consent (or with the refresh that finished its checks). */
+export type FirstToken = Omit<RefreshSuccess, 'rotated'>;
 
 export interface RefreshClaim {
   readonly channel: Channel;
@@ -264,7 +267,7 @@ export interface Store {
       received: ReceivedGrant,
       pinned: Pick<Grant, 'googleSubject' | 'youtubeChannelId' | 'youtubeTitle'>,
       at: Date,
-      refreshDueAt: Date,
+      token: FirstToken,
       record: AuditRecord,
     ): Promise<void>;
     /** Ends the consent as completed without a new refresh token: the stored one stays. */

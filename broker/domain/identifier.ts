@@ -1,0 +1,38 @@
+/** Ids, link secrets and their hashes. Randomness is an argument. */
+import { createHash } from 'node:crypto';
+import { Secret } from './secret.ts';
+
+/** Answers `size` random bytes from a cryptographic source. */
+export type RandomBytes = (size: number) => Buffer;
+
+const crockford = '0123456789abcdefghjkmnpqrstvwxyz';
+
+/** A new id of 128 random bits: `ch_` (channel) or `co_` (consent) and 26 characters of Crockford base32. */
+export function newId(prefix: 'ch' | 'co', random: RandomBytes): string {
+  let bits = BigInt(`0x${random(16).toString('hex')}`);
+  let text = '';
+  for (let position = 0; position < 26; position += 1) {
+    text = (crockford[Number(bits & 31n)] ?? '') + text;
+    bits >>= 5n;
+  }
+  return `${prefix}_${text}`;
+}
+
+/** A secret that cannot be guessed: 256 random bits in base64url (43 characters). Fits RFC 7636 §4.1 as a verifier. */
+export function newSecret(random: RandomBytes): Secret<string> {
+  return new Secret(random(32).toString('base64url'));
+}
+
+/** Base64url SHA-256 of a secret of high entropy: what is stored instead of it. */
+export function hashSecret(secret: Secret<string>): string {
+  return createHash('sha256').update(secret.reveal()).digest('base64url');
+}
+
+/** Base64 of SHA-512 of SHA-512: how Google names a refresh token in security events (`hash_base64_sha512_sha512`). */
+export function refreshTokenHash(token: Secret<string>): string {
+  const once = createHash('sha512').update(token.reveal()).digest();
+  return createHash('sha512').update(once).digest('base64');
+}
+
+/** Names of tenants, OAuth clients and regions: they become part of Vault paths, so nothing else is let through. */
+export const namePattern = /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/;

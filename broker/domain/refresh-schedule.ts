@@ -1,0 +1,51 @@
+/**
+ * When a token is refreshed: well before its end, at an instant that depends on the channel and not on when the broker
+ * was started, so that neither a restart nor a mass consent makes a storm; after failures, later and later.
+ */
+import { createHash } from 'node:crypto';
+
+/** A token is refreshed between these parts of its life. A 25-minute outage of Google then costs no token. */
+const earliest = 0.45;
+const latest = 0.58;
+
+const firstBackoffMs = 5_000;
+const longestBackoffMs = 15 * 60_000;
+
+/** The instant at which a token that lives from `refreshedAt` to `expiresAt` is due. */
+export function refreshDueAt(channel: string, refreshedAt: Date, expiresAt: Date): Date {
+  const life = Math.max(0, expiresAt.getTime() - refreshedAt.getTime());
+  return new Date(refreshedAt.getTime() + life * (earliest + (latest - earliest) * spread(channel)));
+}
+
+/**
+ * The instant of the next try after a failure: full jitter over an exponentially growing span (5 s, 10 s, … 15 min),
+ * never before what `Retry-After` asked for.
+ *
+ * @param failures failures in a row, this one included
+ * @param retryAfter seconds, from the answer
+ * @param random from 0 to 1
+ */
+export function retryAt(now: Date, failures: number, retryAfter: number | undefined, random: number): Date {
+  const span = Math.min(longestBackoffMs, firstBackoffMs * 2 ** Math.min(failures - 1, 20));
+  const jittered = firstBackoffMs + random * Math.max(0, span - firstBackoffMs);
+  return new Date(now.getTime() + Math.max(jittered, (retryAfter ?? 0) * 1000));
+}
+
+/**
+ * Tells whether a token can be handed out without a refresh: it lives at least `minTtlSeconds` more, or half of its
+ * whole life where that is less, so that no caller can ask for more life than a new token has and refresh for ever.
+ */
+export function isFreshEnough(
+  token: { expiresAt: Date; refreshedAt: Date },
+  now: Date,
+  minTtlSeconds: number,
+): boolean {
+  const left = token.expiresAt.getTime() - now.getTime();
+  const life = token.expiresAt.getTime() - token.refreshedAt.getTime();
+  return left > 0 && left >= Math.min(minTtlSeconds * 1000, life / 2);
+}
+
+/** Spreads channels evenly over 0 to 1. */
+function spread(channel: string): number {
+  return createHash('sha256').update(channel).digest().readUInt32BE() / 2 ** 32;
+}

@@ -1,0 +1,63 @@
+/**
+ * Decides whether a person may act, and audits the refusal before it is told. Every flow for people begins with one of
+ * these; what they answer is what the flow goes on with, so a flow cannot reach a tenant or a channel without asking.
+ *
+ * An allowed act that changes state is recorded with the change, in one transaction; an allowed look is recorded here.
+ * If the record cannot be written, the answer is a denial (AUDIT_UNAVAILABLE).
+ */
+import { administersChannel, administersTenant, isOperator } from '../domain/access-policy.ts';
+import { type AuditAction, type AuditTarget, auditRecord } from '../domain/audit-record.ts';
+import type { Caller, Person } from '../domain/caller.ts';
+import type { Channel } from '../domain/channel.ts';
+import { BrokerError, type ErrorCode } from '../errors.ts';
+import type { Clock, Store, Tenant } from '../ports.ts';
+
+export interface Authorize {
+  /** For acts on the installation. */
+  operator(person: Person, action: AuditAction): Promise<void>;
+  /** For acts on a tenant; answers it. Somebody who may not see it is told that it is not there. */
+  tenant(person: Person, action: AuditAction, name: string): Promise<Tenant>;
+  /** For acts on a channel; answers it. Somebody who may not see it is told that it is not there. */
+  channel(person: Person, action: AuditAction, id: string): Promise<Channel>;
+  /** Records a look that changes nothing. */
+  looked(caller: Caller, action: AuditAction, target: AuditTarget): Promise<void>;
+  /** Records a refusal and throws it. */
+  refuse(caller: Caller, action: AuditAction, code: ErrorCode, target: AuditTarget, detail: string): Promise<never>;
+}
+
+export function createAuthorize(deps: { store: Store; clock: Clock; operatorsGroup: string }): Authorize {
+  const { store, clock, operatorsGroup } = deps;
+
+  const refuse: Authorize['refuse'] = async (caller, action, code, target, detail) => {
+    await store.audit.append(auditRecord(clock.now(), caller, action, code, target, { detail }));
+    throw new BrokerError(code, { detail });
+  };
+
+  return {
+    refuse,
+
+    async operator(person, action) {
+      if (!isOperator(person, operatorsGroup)) {
+        await refuse(person, action, 'ACCESS_DENIED', {}, `needs the group ${operatorsGroup}`);
+      }
+    },
+
+    async tenant(person, action, name) {
+      const tenant = await store.tenants.find(name);
+      if (tenant && administersTenant(person, tenant)) return tenant;
+      return refuse(person, action, 'TENANT_NOT_FOUND', { tenant: name }, tenant ? 'not an admin of it' : 'unknown');
+    },
+
+    async channel(person, action, id) {
+      const channel = await store.channels.find(id);
+      const tenant = channel && (await store.tenants.find(channel.tenant));
+      if (channel && administersChannel(person, channel, tenant)) return channel;
+      const target = { tenant: channel?.tenant, channel: id };
+      return refuse(person, action, 'CHANNEL_NOT_FOUND', target, channel ? 'neither owner nor admin' : 'unknown');
+    },
+
+    async looked(caller, action, target) {
+      await store.audit.append(auditRecord(clock.now(), caller, action, 'ok', target));
+    },
+  };
+}

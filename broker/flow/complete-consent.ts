@@ -1,0 +1,171 @@
+/**
+ * Takes the authorization response and carries the consent to its end:
+ *
+ *   whose answer is it (state, browser, once) → is it an answer (issuer, error, code) → authorization-code grant
+ *   → scopes → refresh token encrypted and stored → identity and channel checked and pinned (settle-grant.ts) → active
+ *
+ * The refresh token is stored before anything else may fail, together with the audit record that holds the time and the
+ * owner's IP. A token that came for the wrong account or channel is deleted here and NOT revoked at Google: a revocation
+ * there ends every grant of that person to the whole project, sibling channels included.
+ */
+import { auditRecord, fingerprint } from '../domain/audit-record.ts';
+import { type AuthorizationResponse, parseAuthorizationResponse } from '../domain/authorization-response.ts';
+import type { Owner } from '../domain/caller.ts';
+import type { Channel } from '../domain/channel.ts';
+import type { Consent, ConsentFailure } from '../domain/consent.ts';
+import { hashSecret, refreshTokenHash } from '../domain/identifier.ts';
+import { missingScopes } from '../domain/scope.ts';
+import type { Secret } from '../domain/secret.ts';
+import type { TokenEndpointFailure } from '../domain/token-endpoint-failure.ts';
+import { BrokerError } from '../errors.ts';
+import type { AuthorizationServer, Clock, ReceivedGrant, Store, TenantKeys, TokenResponse } from '../ports.ts';
+import { persist } from '../resilience.ts';
+import { verifierGeneration } from './begin-consent.ts';
+import type { FailConsent } from './fail-consent.ts';
+import type { ConsentOutcome, SettleGrant } from './settle-grant.ts';
+
+export interface CompleteConsentInput {
+  /** The callback's query, in order, duplicates kept. */
+  readonly parameters: readonly (readonly [string, string])[];
+  /** From the cookie; undefined where the browser sent none. */
+  readonly browserSecret: Secret<string> | undefined;
+}
+
+/** Throws INVALID_AUTHORIZATION_RESPONSE where the answer belongs to no request of this browser, or came before. */
+export function createCompleteConsent(deps: {
+  store: Store;
+  keys: TenantKeys;
+  google: AuthorizationServer;
+  failConsent: FailConsent;
+  settleGrant: SettleGrant;
+  clock: Clock;
+}) {
+  const { store, keys, google, failConsent, settleGrant, clock } = deps;
+
+  return async (caller: Owner, input: CompleteConsentInput): Promise<ConsentOutcome> => {
+    const response = parseAuthorizationResponse(input.parameters, google.issuer);
+    const { consent, channel, request } = await take(caller, response, input.browserSecret);
+    const fail = (failure: ConsentFailure, facts = {}) => failConsent(caller, consent, channel, failure, facts);
+
+    if (request.expiresAt <= clock.now()) return fail('expired');
+    if (response.kind === 'error') {
+      return response.error === 'access_denied' ? fail('denied') : fail('google_refused', { error: response.error });
+    }
+    if (response.kind !== 'code') return fail(response.kind === 'wrong_issuer' ? 'wrong_issuer' : 'malformed_response');
+
+    const client = await store.oauthClients.find(consent.oauthClient);
+    if (!client) return fail('client_rejected');
+    const codeVerifier = await readVerifier(channel, request.codeVerifierEncrypted);
+    // Found before the code is redeemed, so that nothing is lost: the owner can start over.
+    if (!codeVerifier) return fail('vault_unavailable');
+
+    const outcome = await google.exchangeCode(client, response.code, codeVerifier);
+    if (!outcome.ok) return fail(failureOf(outcome.failure), { class: outcome.failure.class });
+    const scopes = outcome.tokens.scopes ?? channel.requestedScopes;
+    const missing = missingScopes(channel.requestedScopes, scopes);
+    if (missing.length > 0) return fail('scope_missing', { missingScopes: missing });
+
+    if (!outcome.tokens.refreshToken) {
+      // Google sends none where an earlier consent still stands. The stored one is kept; it is never replaced by nothing.
+      if (channel.state !== 'active') return fail('no_refresh_token');
+      return settleGrant(caller, {
+        consent,
+        channel,
+        received: undefined,
+        tokens: outcome.tokens,
+        nonce: request.nonce,
+      });
+    }
+    const received = await receive(caller, consent, channel, outcome.tokens, outcome.tokens.refreshToken, scopes);
+    if (!received) return fail('vault_unavailable', { lost: fingerprint(outcome.tokens.refreshToken.reveal()) });
+    return settleGrant(caller, { consent, channel, received, tokens: outcome.tokens, nonce: request.nonce });
+  };
+
+  /** Finds the consent that the answer belongs to and takes its state: only one call in one browser ever gets past. */
+  async function take(caller: Owner, response: AuthorizationResponse, browserSecret: Secret<string> | undefined) {
+    if (response.kind === 'unrecognisable') return refuse(caller, 'no single state', undefined);
+    const stateHash = hashSecret(response.state);
+    const consent = await store.consents.findByState(stateHash);
+    const request = consent?.request;
+    if (!consent || !request) return refuse(caller, 'unknown state', undefined);
+    if (!browserSecret || hashSecret(browserSecret) !== request.browserHash) {
+      return refuse(caller, 'state of another browser', consent);
+    }
+    if (!(await store.consents.takeState(stateHash, request.browserHash, clock.now()))) {
+      return refuse(caller, 'state used before', consent);
+    }
+    const channel = await store.channels.find(consent.channel);
+    if (!channel) return refuse(caller, 'channel is gone', consent);
+    return { consent, channel, request };
+  }
+
+  async function refuse(caller: Owner, reason: string, consent: Consent | undefined): Promise<never> {
+    const target = { tenant: consent?.tenant, channel: consent?.channel };
+    const code = 'INVALID_AUTHORIZATION_RESPONSE';
+    await store.audit.append(auditRecord(clock.now(), caller, 'consent.complete', code, target, { reason }));
+    throw new BrokerError(code, { detail: reason });
+  }
+
+  async function readVerifier(channel: Channel, encrypted: string | undefined): Promise<Secret<string> | undefined> {
+    if (!encrypted) return undefined;
+    const context = { tenant: channel.tenant, channel: channel.id, generation: verifierGeneration };
+    return unlessVaultFails(() => keys.decrypt(context, encrypted));
+  }
+
+  /** Encrypts and stores the refresh token; undefined where Vault failed to the end and it is lost. */
+  async function receive(
+    caller: Owner,
+    consent: Consent,
+    channel: Channel,
+    tokens: TokenResponse,
+    refreshToken: Secret<string>,
+    scopes: readonly string[],
+  ): Promise<ReceivedGrant | undefined> {
+    const target = { tenant: channel.tenant, channel: channel.id };
+    const generation = (channel.grant?.generation ?? 0) + 1;
+    const encrypted = await unlessVaultFails(() =>
+      persist(() => keys.encrypt({ ...target, generation }, refreshToken)),
+    );
+    if (!encrypted) return undefined;
+    const received: ReceivedGrant = {
+      consentId: consent.id,
+      generation,
+      refreshTokenEncrypted: encrypted,
+      refreshTokenHash: refreshTokenHash(refreshToken),
+      dpopKeyVersion: tokens.dpopKeyVersion,
+      scopes,
+      receivedAt: clock.now(),
+    };
+    const facts = { consent: consent.id, generation, scopes, userAgent: caller.userAgent?.slice(0, 200) ?? '' };
+    const record = auditRecord(received.receivedAt, caller, 'consent.receive', 'ok', target, facts);
+    await persist(() => store.consents.receive(received, record));
+    return received;
+  }
+}
+
+async function unlessVaultFails<T>(step: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await step();
+  } catch (error) {
+    if (error instanceof BrokerError && error.code.startsWith('VAULT_')) return undefined;
+    throw error;
+  }
+}
+
+/** How a failed authorization-code grant is told. */
+function failureOf(failure: TokenEndpointFailure): ConsentFailure {
+  switch (failure.class) {
+    case 'grant_dead':
+      return 'code_rejected';
+    case 'client_rejected':
+      return 'client_rejected';
+    case 'unavailable':
+    case 'rate_limited':
+      return 'google_unavailable';
+    case 'session_control':
+    case 'admin_policy':
+    case 'dpop_rejected':
+    case 'request_rejected':
+      return 'google_refused';
+  }
+}

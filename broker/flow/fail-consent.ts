@@ -1,0 +1,45 @@
+import { type AuditRecord, auditRecord } from '../domain/audit-record.ts';
+import type { Caller } from '../domain/caller.ts';
+import type { Channel } from '../domain/channel.ts';
+import type { Consent, ConsentFailure } from '../domain/consent.ts';
+import type { Clock, Store } from '../ports.ts';
+import { persist } from '../resilience.ts';
+
+/** A consent that did not come about, with what the page for the owner needs. */
+export interface FailedConsent {
+  readonly kind: 'failed';
+  readonly failure: ConsentFailure;
+  readonly tenant: string;
+  readonly channelName: string;
+  readonly facts: ConsentFailureFacts;
+}
+
+export interface ConsentFailureFacts {
+  readonly missingScopes?: readonly string[];
+  /** Title of the YouTube channel that was chosen. */
+  readonly youtubeTitle?: string;
+  /** Title of the YouTube channel that an earlier consent pinned. */
+  readonly pinnedTitle?: string;
+}
+
+export type FailConsent = (
+  caller: Caller,
+  consent: Consent,
+  channel: Channel,
+  failure: ConsentFailure,
+  facts?: AuditRecord['facts'] & ConsentFailureFacts,
+) => Promise<FailedConsent>;
+
+/** Records that a consent failed, deletes what was received for it, and leaves the channel and its grant untouched. */
+export function createFailConsent(deps: { store: Store; clock: Clock }): FailConsent {
+  const { store, clock } = deps;
+
+  return async (caller, consent, channel, failure, facts = {}) => {
+    const now = clock.now();
+    const target = { tenant: channel.tenant, channel: channel.id };
+    const told = { consent: consent.id, failure, ...facts };
+    const record = auditRecord(now, caller, 'consent.complete', 'CONSENT_FAILED', target, told);
+    await persist(() => store.consents.fail(consent.id, failure, now, record));
+    return { kind: 'failed', failure, tenant: channel.tenant, channelName: channel.name, facts };
+  };
+}

@@ -1,0 +1,97 @@
+/** All flows, wired to their ports, in the order of a channel's life. */
+import type { RandomBytes } from '../domain/identifier.ts';
+import type {
+  AccessTokenCache,
+  AuthorizationServer,
+  Clock,
+  DpopKeys,
+  OAuthClientSecrets,
+  Store,
+  TenantKeys,
+  YouTube,
+} from '../ports.ts';
+import { createAddChannel } from './add-channel.ts';
+import { createAddOAuthClient } from './add-oauth-client.ts';
+import { createAllowWorkload } from './allow-workload.ts';
+import { createAuthorize } from './authorize.ts';
+import { createBeginConsent } from './begin-consent.ts';
+import { createCompleteConsent } from './complete-consent.ts';
+import { createCreateTenant } from './create-tenant.ts';
+import { createFailConsent } from './fail-consent.ts';
+import { createFinishConsents } from './finish-consents.ts';
+import { createGetAccessToken } from './get-access-token.ts';
+import { createInviteConsent } from './invite-consent.ts';
+import { createListChannels } from './list-channels.ts';
+import { createListOAuthClients } from './list-oauth-clients.ts';
+import { createListTenants } from './list-tenants.ts';
+import { createPerformRefresh, type RefreshDeps } from './perform-refresh.ts';
+import { createRecordDeniedIdentity } from './record-denied-identity.ts';
+import { createRefreshChannel } from './refresh-channel.ts';
+import { createRefreshScheduler } from './refresh-channels.ts';
+import { createSettleGrant } from './settle-grant.ts';
+import { createShowChannel } from './show-channel.ts';
+import { createViewConsent } from './view-consent.ts';
+
+export interface FlowDeps {
+  readonly store: Store;
+  readonly keys: TenantKeys;
+  readonly dpopKeys: DpopKeys;
+  readonly secrets: OAuthClientSecrets;
+  readonly google: AuthorizationServer;
+  readonly youtube: YouTube;
+  readonly cache: AccessTokenCache;
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  readonly randomFraction: () => number;
+  readonly pause: (ms: number) => Promise<void>;
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  readonly newRequestId: () => string;
+  readonly onRefreshed: RefreshDeps['onRefreshed'];
+  readonly onFault: (error: unknown) => void;
+  readonly operatorsGroup: string;
+  readonly defaultRegion: string;
+  readonly trustDomain: string;
+  readonly linkTtlMs: number;
+  readonly refreshConcurrency: number;
+}
+
+export type Flows = ReturnType<typeof createFlows>;
+
+export function createFlows(given: FlowDeps) {
+  const authorize = createAuthorize(given);
+  const deps = { ...given, authorize };
+  const performRefresh = createPerformRefresh(deps);
+  const failConsent = createFailConsent(deps);
+  const settleGrant = createSettleGrant({ ...deps, failConsent, onActive: () => scheduler.wake() });
+  const finishConsents = createFinishConsents({ ...deps, failConsent, settleGrant });
+  const scheduler = createRefreshScheduler({
+    ...deps,
+    performRefresh,
+    finishConsents,
+    concurrency: given.refreshConcurrency,
+  });
+
+  return {
+    createTenant: createCreateTenant(deps),
+    listTenants: createListTenants(deps),
+    addOAuthClient: createAddOAuthClient(deps),
+    listOAuthClients: createListOAuthClients(deps),
+    addChannel: createAddChannel(deps),
+    inviteConsent: createInviteConsent(deps),
+    listChannels: createListChannels(deps),
+    showChannel: createShowChannel(deps),
+    allowWorkload: createAllowWorkload(deps),
+
+    viewConsent: createViewConsent(deps),
+    beginConsent: createBeginConsent(deps),
+    completeConsent: createCompleteConsent({ ...deps, failConsent, settleGrant }),
+
+    getAccessToken: createGetAccessToken({
+      ...deps,
+      refreshChannel: createRefreshChannel({ ...deps, performRefresh }),
+    }),
+    scheduler,
+
+    recordDeniedIdentity: createRecordDeniedIdentity(deps),
+  };
+}

@@ -1,0 +1,101 @@
+/**
+ * Releases a channel's access token to a workload: may it read the channel → is the channel alive → are the scopes
+ * granted → a fresh token from the cache, or one refresh → audited, then answered.
+ *
+ * A valid token never waits for Google or Vault, and is served although its refresh fails.
+ */
+import { auditRecord, fingerprint } from '../domain/audit-record.ts';
+import type { Workload } from '../domain/caller.ts';
+import { type Channel, type Grant, releaseRefusal } from '../domain/channel.ts';
+import { isFreshEnough } from '../domain/refresh-schedule.ts';
+import { missingScopes } from '../domain/scope.ts';
+import type { Secret } from '../domain/secret.ts';
+import { asBrokerError } from '../errors.ts';
+import type { AccessTokenCache, CachedToken, Clock, Store } from '../ports.ts';
+import type { Authorize } from './authorize.ts';
+import { invalid } from './input.ts';
+import type { RefreshChannel } from './refresh-channel.ts';
+
+/** Google's clients ask again below 300 s (Node) or 225 s (Python, Go, Java) of remaining life; a minute is for the way. */
+const defaultMinTtlSeconds = 360;
+/** A token with less left is not worth handing out. */
+const leastUsefulSeconds = 10;
+
+export interface AccessTokenRequest {
+  readonly channel: string;
+  /** Least remaining life that the caller can use, in seconds; 0 leaves it to the broker. */
+  readonly minTtlSeconds: number;
+  readonly scopes: readonly string[];
+  readonly reason: string;
+}
+
+export interface ReleasedToken {
+  readonly accessToken: Secret<string>;
+  readonly expiresAt: Date;
+  readonly scopes: readonly string[];
+  readonly youtubeChannelId: string;
+}
+
+export function createGetAccessToken(deps: {
+  authorize: Authorize;
+  store: Store;
+  cache: AccessTokenCache;
+  refreshChannel: RefreshChannel;
+  clock: Clock;
+}) {
+  const { authorize, store, cache, refreshChannel, clock } = deps;
+
+  return async (caller: Workload, request: AccessTokenRequest): Promise<ReleasedToken> => {
+    if (request.reason.length > 256) throw invalid('reason: at most 256 characters');
+    const [channel, access] = await Promise.all([
+      store.channels.find(request.channel),
+      store.workloadAccess.find(caller.spiffeId, request.channel),
+    ]);
+    const target = { tenant: channel?.tenant, channel: request.channel };
+    const refuse = (code: Parameters<Authorize['refuse']>[2], detail: string) =>
+      authorize.refuse(caller, 'token.release', code, target, detail);
+
+    if (!channel || !access) return refuse('ACCESS_DENIED', channel ? 'workload has no access' : 'unknown channel');
+    const refusal = releaseRefusal(channel);
+    if (refusal) return refuse(refusal, `state ${channel.state}`);
+    if (!channel.grant) return refuse('CONSENT_PENDING', 'no grant');
+    const missing = missingScopes(request.scopes, channel.grant.scopes);
+    if (missing.length > 0) return refuse('SCOPE_NOT_GRANTED', `not granted: ${missing.join(' ')}`);
+
+    const { token, source } = await find(caller, channel, channel.grant, request.minTtlSeconds);
+    const facts = {
+      accessToken: fingerprint(token.accessToken.reveal()),
+      expiresAt: token.expiresAt.toISOString(),
+      source,
+      reason: request.reason,
+      certificate: caller.certificateSerial,
+    };
+    await store.audit.append(auditRecord(clock.now(), caller, 'token.release', 'ok', target, facts));
+    const { scopes, youtubeChannelId } = channel.grant;
+    return { accessToken: token.accessToken, expiresAt: token.expiresAt, scopes, youtubeChannelId };
+  };
+
+  async function find(
+    caller: Workload,
+    channel: Channel,
+    grant: Grant,
+    minTtlSeconds: number,
+  ): Promise<{ token: CachedToken; source: 'cache' | 'refresh' | 'cache-despite-failure' }> {
+    const cached = grant.accessTokenCacheKey ? await cache.get(channel.tenant, grant.accessTokenCacheKey) : undefined;
+    const now = clock.now();
+    const refreshedAt = grant.lastRefreshAt ?? grant.consentedAt;
+    const wanted = minTtlSeconds || defaultMinTtlSeconds;
+    if (cached && isFreshEnough({ expiresAt: cached.expiresAt, refreshedAt }, now, wanted)) {
+      return { token: cached, source: 'cache' };
+    }
+    try {
+      return { token: await refreshChannel(caller, channel.id), source: 'refresh' };
+    } catch (error) {
+      const usable = cached && cached.expiresAt.getTime() - clock.now().getTime() >= leastUsefulSeconds * 1000;
+      if (usable && minTtlSeconds === 0 && asBrokerError(error).row.retry) {
+        return { token: cached, source: 'cache-despite-failure' };
+      }
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,199 @@
+/**
+ * One refresh grant, for a channel that has been claimed: decrypt → refresh at Google → store → cache.
+ *
+ * What a failure does depends on its class alone (domain/token-endpoint-failure.ts). Only a dead grant, confirmed, or a
+ * Workspace administrator's block changes the channel's state; every fault of ours, of the network or of the OAuth
+ * client leaves it as it is and is tried again later and later.
+ */
+import { auditRecord, fingerprint } from '../domain/audit-record.ts';
+import type { Caller } from '../domain/caller.ts';
+import type { StateReason } from '../domain/channel.ts';
+import { refreshTokenHash } from '../domain/identifier.ts';
+import { refreshDueAt, retryAt } from '../domain/refresh-schedule.ts';
+import type { Secret } from '../domain/secret.ts';
+import type { FailureClass, TokenEndpointFailure } from '../domain/token-endpoint-failure.ts';
+import { asBrokerError, BrokerError } from '../errors.ts';
+import type {
+  AccessTokenCache,
+  AuthorizationServer,
+  CachedToken,
+  Clock,
+  OAuthClient,
+  RefreshClaim,
+  Store,
+  TenantKeys,
+  TokenOutcome,
+  TokenResponse,
+} from '../ports.ts';
+import { persist } from '../resilience.ts';
+
+export interface RefreshDeps {
+  readonly store: Store;
+  readonly keys: TenantKeys;
+  readonly google: AuthorizationServer;
+  readonly cache: AccessTokenCache;
+  readonly clock: Clock;
+  /** From 0 to 1. */
+  readonly randomFraction: () => number;
+  /** Waits before the confirming retry of an `invalid_grant`. */
+  readonly pause: (ms: number) => Promise<void>;
+  /** Told the result of each refresh: `ok` or the class of the failure. */
+  readonly onRefreshed: (result: 'ok' | FailureClass | 'broker_fault') => void;
+}
+
+/** Answers the new access token; throws the error that a reader of the channel is to be told. */
+export type PerformRefresh = (caller: Caller, claim: RefreshClaim) => Promise<CachedToken>;
+
+export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
+  const { store, keys, google, cache, clock, onRefreshed } = deps;
+
+  return async (caller, claim) => {
+    try {
+      const client = await store.oauthClients.find(claim.channel.oauthClient);
+      if (!client) throw new BrokerError('OAUTH_CLIENT_NOT_FOUND', { detail: claim.channel.oauthClient });
+      const refreshToken = await keys.decrypt(contextOf(claim), claim.grant.refreshTokenEncrypted);
+      const outcome = await askGoogle(client, claim, refreshToken);
+      if (outcome === 'superseded') throw new BrokerError('STORE_CONFLICT', { detail: 'a new consent came meanwhile' });
+      if (!outcome.ok) return await failed(caller, claim, outcome.failure);
+      const token = await succeeded(caller, claim, outcome.tokens);
+      onRefreshed('ok');
+      return token;
+    } catch (error) {
+      if (error instanceof RefreshRefused) throw error.told;
+      await infrastructureFailed(caller, claim, asBrokerError(error));
+      throw error;
+    }
+  };
+
+  /** Asks once; an `invalid_grant` is believed only where the row still holds the same grant and a second try says it again. */
+  async function askGoogle(
+    client: OAuthClient,
+    claim: RefreshClaim,
+    refreshToken: Secret<string>,
+  ): Promise<TokenOutcome | 'superseded'> {
+    const ask = () => google.refresh(client, refreshToken, claim.grant.dpopKeyVersion);
+    const first = await ask();
+    if (first.ok || !endsTheGrant(first.failure.class)) return first;
+    await deps.pause(200 + deps.randomFraction() * 800);
+    const now = await store.channels.find(claim.channel.id);
+    if (now?.state !== 'active' || now.grant?.generation !== claim.grant.generation) return 'superseded';
+    if (now.grant.refreshTokenEncrypted !== claim.grant.refreshTokenEncrypted) return 'superseded';
+    return ask();
+  }
+
+  async function succeeded(caller: Caller, claim: RefreshClaim, tokens: TokenResponse): Promise<CachedToken> {
+    const { channel, grant } = claim;
+    const now = clock.now();
+    const key = cache.keyOf(channel.id, grant.generation);
+    const success = {
+      accessTokenCacheKey: key,
+      tokenExpiresAt: tokens.expiresAt,
+      refreshedAt: now,
+      refreshDueAt: refreshDueAt(channel.id, now, tokens.expiresAt),
+      rotated: await encryptRotated(claim, tokens.refreshToken),
+    };
+    const facts = {
+      generation: grant.generation,
+      expiresAt: tokens.expiresAt.toISOString(),
+      accessToken: fingerprint(tokens.accessToken.reveal()),
+      rotated: success.rotated !== undefined,
+    };
+    const record = auditRecord(now, caller, 'token.refresh', 'ok', targetOf(claim), facts);
+    await persist(() => store.channels.refreshed(claim, success, record));
+    const token = { accessToken: tokens.accessToken, expiresAt: tokens.expiresAt };
+    await cache.put(channel.tenant, key, token);
+    return token;
+  }
+
+  async function encryptRotated(claim: RefreshClaim, rotated: Secret<string> | undefined) {
+    if (!rotated) return undefined;
+    const refreshTokenEncrypted = await persist(() => keys.encrypt(contextOf(claim), rotated));
+    return { refreshTokenEncrypted, refreshTokenHash: refreshTokenHash(rotated) };
+  }
+
+  async function failed(caller: Caller, claim: RefreshClaim, failure: TokenEndpointFailure): Promise<never> {
+    onRefreshed(failure.class);
+    const verdict = verdicts[failure.class];
+    const facts = { class: failure.class, error: failure.error ?? '', status: failure.status ?? 0 };
+    const now = clock.now();
+    if (verdict.state) {
+      const { state: to, reason } = verdict;
+      const change = { id: claim.channel.id, from: 'active', to, reason, at: now } as const;
+      const record = auditRecord(now, caller, 'channel.state', verdict.told, targetOf(claim), {
+        ...facts,
+        state: to,
+        reason,
+      });
+      await persist(() => store.channels.changeState({ ...change, generation: claim.grant.generation }, record));
+      await cache.drop(cache.keyOf(claim.channel.id, claim.grant.generation));
+    } else {
+      const at = retryAt(now, claim.grant.refreshFailures + 1, failure.retryAfter, deps.randomFraction());
+      const record = auditRecord(now, caller, 'token.refresh', verdict.told, targetOf(claim), facts);
+      await store.channels.refreshFailed(claim, { className: failure.class, retryAt: at }, record);
+    }
+    throw new RefreshRefused(
+      new BrokerError(verdict.told, {
+        detail: `${failure.class} ${failure.status ?? 'no answer'} ${failure.error ?? ''}`.trim(),
+        ...(failure.retryAfter === undefined ? {} : { retryAfter: failure.retryAfter }),
+      }),
+    );
+  }
+
+  /** Vault, PostgreSQL or our own fault: the claim is given back with a later due time where PostgreSQL still answers. */
+  async function infrastructureFailed(caller: Caller, claim: RefreshClaim, error: BrokerError): Promise<void> {
+    onRefreshed('broker_fault');
+    if (error.code === 'STORE_CONFLICT' || error.code === 'STORE_UNAVAILABLE') return;
+    const now = clock.now();
+    const at = retryAt(now, claim.grant.refreshFailures + 1, error.retryAfter, deps.randomFraction());
+    const facts = { class: 'broker_fault', detail: error.code };
+    const record = auditRecord(now, caller, 'token.refresh', error.code, targetOf(claim), facts);
+    // Where this cannot be written either, the claim lapses by itself and the first error is the one to tell.
+    await store.channels
+      .refreshFailed(claim, { className: 'broker_fault', retryAt: at }, record)
+      .catch(() => undefined);
+  }
+}
+
+/** Carries the error for the reader past the handler of our own faults. */
+class RefreshRefused extends Error {
+  readonly told: BrokerError;
+
+  constructor(told: BrokerError) {
+    super(told.message);
+    this.told = told;
+  }
+}
+
+interface Verdict {
+  /** What a reader of the channel is told. */
+  readonly told: BrokerError['code'];
+  /** The state that the channel goes to; absent where it stays active. */
+  readonly state?: 'needs_reconsent' | 'blocked';
+  readonly reason?: StateReason;
+}
+
+type StateVerdict = Required<Verdict>;
+type PassingVerdict = Verdict & { readonly state?: never; readonly reason?: never };
+
+const verdicts: Readonly<Record<FailureClass, StateVerdict | PassingVerdict>> = {
+  grant_dead: { told: 'RECONSENT_REQUIRED', state: 'needs_reconsent', reason: 'grant_revoked_or_expired' },
+  session_control: { told: 'RECONSENT_REQUIRED', state: 'needs_reconsent', reason: 'session_control' },
+  admin_policy: { told: 'CHANNEL_BLOCKED', state: 'blocked', reason: 'admin_policy_enforced' },
+  dpop_rejected: { told: 'BROKER_INCIDENT' },
+  request_rejected: { told: 'BROKER_INCIDENT' },
+  client_rejected: { told: 'OAUTH_CLIENT_REJECTED' },
+  rate_limited: { told: 'AUTHORIZATION_SERVER_UNAVAILABLE' },
+  unavailable: { told: 'AUTHORIZATION_SERVER_UNAVAILABLE' },
+};
+
+function endsTheGrant(failureClass: FailureClass): boolean {
+  return verdicts[failureClass].state === 'needs_reconsent';
+}
+
+function contextOf({ channel, grant }: RefreshClaim) {
+  return { tenant: channel.tenant, channel: channel.id, generation: grant.generation };
+}
+
+function targetOf({ channel }: RefreshClaim) {
+  return { tenant: channel.tenant, channel: channel.id };
+}

@@ -1,0 +1,60 @@
+/**
+ * Refreshes one channel now, once, however many ask: callers in this process share one flight; a claim on the row keeps
+ * other brokers away. Whoever finds the row claimed waits for that refresh and takes its result from the cache.
+ */
+import type { Caller } from '../domain/caller.ts';
+import { releaseRefusal } from '../domain/channel.ts';
+import { BrokerError } from '../errors.ts';
+import type { AccessTokenCache, CachedToken, Clock, Store } from '../ports.ts';
+import type { PerformRefresh } from './perform-refresh.ts';
+
+/** Longer than the longest refresh: every request to Google, Vault and PostgreSQL in it has a shorter deadline. */
+export const claimMs = 60_000;
+
+const waitForOthersMs = 10_000;
+const pollMs = 100;
+
+/** Throws what a reader is to be told; REFRESH_IN_PROGRESS where another broker's refresh takes too long. */
+export type RefreshChannel = (caller: Caller, channel: string) => Promise<CachedToken>;
+
+export function createRefreshChannel(deps: {
+  store: Store;
+  cache: AccessTokenCache;
+  clock: Clock;
+  performRefresh: PerformRefresh;
+  pause: (ms: number) => Promise<void>;
+}): RefreshChannel {
+  const { store, cache, clock, performRefresh, pause } = deps;
+  /** channel id → the refresh that runs */
+  const flights = new Map<string, Promise<CachedToken>>();
+
+  return (caller, channel) => {
+    const running = flights.get(channel);
+    if (running) return running;
+    const flight = refresh(caller, channel).finally(() => flights.delete(channel));
+    flights.set(channel, flight);
+    return flight;
+  };
+
+  async function refresh(caller: Caller, id: string): Promise<CachedToken> {
+    const now = clock.now();
+    const claim = await store.channels.claim(id, now, new Date(now.getTime() + claimMs));
+    return claim ? performRefresh(caller, claim) : waitForOthers(id, now);
+  }
+
+  async function waitForOthers(id: string, since: Date): Promise<CachedToken> {
+    for (let waited = 0; waited < waitForOthersMs; waited += pollMs) {
+      await pause(pollMs);
+      const channel = await store.channels.find(id);
+      if (!channel) throw new BrokerError('CHANNEL_NOT_FOUND');
+      const refusal = releaseRefusal(channel);
+      if (refusal) throw new BrokerError(refusal, { detail: `state ${channel.state}` });
+      const { grant } = channel;
+      if (grant?.accessTokenCacheKey && grant.lastRefreshAt && grant.lastRefreshAt >= since) {
+        const token = await cache.get(channel.tenant, grant.accessTokenCacheKey);
+        if (token) return token;
+      }
+    }
+    throw new BrokerError('REFRESH_IN_PROGRESS', { retryAfter: 5 });
+  }
+}
