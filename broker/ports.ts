@@ -66,6 +66,25 @@ export interface OAuthClientSecrets {
   create(oauthClient: string, secret: Secret<string>): Promise<void>;
 }
 
+/** Vault's PKI: signs the broker's own certificate, and says whom to trust. */
+export interface CertificateAuthority {
+  /** Throws VAULT_FORBIDDEN where the role does not allow the SPIFFE ID. */
+  signCertificate(request: {
+    /** The PKI role, for example `broker`. */
+    readonly role: string;
+    /** PKCS #10; the private key stays with its maker. */
+    readonly csrPem: string;
+    /** The one SPIFFE ID. Names in the CSR are ignored by our roles. */
+    readonly uriSan: string;
+  }): Promise<{
+    readonly certificatePem: string;
+    /** Intermediates, nearest first, without the root. */
+    readonly chainPem: readonly string[];
+  }>;
+  /** All issuers of the mount as PEM, so that peers signed before a change of the root stay trusted. */
+  trustBundle(): Promise<readonly string[]>;
+}
+
 // ── Google ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export interface OAuthClient {

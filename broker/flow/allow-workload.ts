@@ -1,4 +1,4 @@
-import { isSpiffeId, trustDomainOf } from '../../identity/spiffe-id.ts';
+import { isMemberOf, parseSpiffeId, SpiffeIdError } from '../../identity/spiffe-id.ts';
 import { auditRecord } from '../domain/audit-record.ts';
 import type { Person } from '../domain/caller.ts';
 import type { Clock, Store, WorkloadAccess } from '../ports.ts';
@@ -14,11 +14,7 @@ export function createAllowWorkload(deps: { authorize: Authorize; store: Store; 
     input: { channel: string; spiffeId: string; reason: string },
   ): Promise<WorkloadAccess> => {
     const channel = await authorize.channel(caller, 'workload.allow', input.channel);
-    if (!isSpiffeId(input.spiffeId) || trustDomainOf(input.spiffeId) !== trustDomain) {
-      throw invalid(
-        `spiffe_id: write spiffe://${trustDomain}/PATH, for example spiffe://${trustDomain}/workload/uploader`,
-      );
-    }
+    checkSpiffeId(input.spiffeId, trustDomain);
     if (input.reason.length > 256) throw invalid('reason: at most 256 characters');
     const access: WorkloadAccess = {
       spiffeId: input.spiffeId,
@@ -36,4 +32,14 @@ export function createAllowWorkload(deps: { authorize: Authorize; store: Store; 
     );
     return access;
   };
+}
+
+function checkSpiffeId(text: string, trustDomain: string): void {
+  try {
+    if (isMemberOf(parseSpiffeId(text), trustDomain)) return;
+  } catch (error) {
+    if (!(error instanceof SpiffeIdError)) throw error;
+    throw invalid(`spiffe_id: ${error.message}`);
+  }
+  throw invalid(`spiffe_id: only workloads of ${trustDomain} can be let in: spiffe://${trustDomain}/workload/NAME`);
 }

@@ -45,7 +45,8 @@ export function createCompleteConsent(deps: {
   return async (caller: Owner, input: CompleteConsentInput): Promise<ConsentOutcome> => {
     const response = parseAuthorizationResponse(input.parameters, google.issuer);
     const { consent, channel, request } = await take(caller, response, input.browserSecret);
-    const fail = (failure: ConsentFailure, facts = {}) => failConsent(caller, consent, channel, failure, facts);
+    const fail = (failure: ConsentFailure, facts = {}) =>
+      failConsent(caller, { consent, channel, received: undefined }, failure, facts);
 
     if (request.expiresAt <= clock.now()) return fail('expired');
     if (response.kind === 'error') {

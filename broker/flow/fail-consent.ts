@@ -2,7 +2,7 @@ import { type AuditRecord, auditRecord } from '../domain/audit-record.ts';
 import type { Caller } from '../domain/caller.ts';
 import type { Channel } from '../domain/channel.ts';
 import type { Consent, ConsentFailure } from '../domain/consent.ts';
-import type { Clock, Store } from '../ports.ts';
+import type { Clock, ReceivedGrant, Store } from '../ports.ts';
 import { persist } from '../resilience.ts';
 
 /** A consent that did not come about, with what the page for the owner needs. */
@@ -22,10 +22,16 @@ export interface ConsentFailureFacts {
   readonly pinnedTitle?: string;
 }
 
+export interface ConsentAttempt {
+  readonly consent: Consent;
+  readonly channel: Channel;
+  /** What Google gave and what is stored already; undefined where it did not come to that. */
+  readonly received: ReceivedGrant | undefined;
+}
+
 export type FailConsent = (
   caller: Caller,
-  consent: Consent,
-  channel: Channel,
+  attempt: ConsentAttempt,
   failure: ConsentFailure,
   facts?: AuditRecord['facts'] & ConsentFailureFacts,
 ) => Promise<FailedConsent>;
@@ -34,12 +40,16 @@ export type FailConsent = (
 export function createFailConsent(deps: { store: Store; clock: Clock }): FailConsent {
   const { store, clock } = deps;
 
-  return async (caller, consent, channel, failure, facts = {}) => {
+  return async (caller, { consent, channel, received }, failure, facts = {}) => {
     const now = clock.now();
     const target = { tenant: channel.tenant, channel: channel.id };
     const told = { consent: consent.id, failure, ...facts };
     const record = auditRecord(now, caller, 'consent.complete', 'CONSENT_FAILED', target, told);
-    await persist(() => store.consents.fail(consent.id, failure, now, record));
+    await persist(() =>
+      received
+        ? store.consents.reject(received, failure, now, record)
+        : store.consents.fail(consent.id, failure, now, record),
+    );
     return { kind: 'failed', failure, tenant: channel.tenant, channelName: channel.name, facts };
   };
 }

@@ -39,12 +39,13 @@ export function createFinishConsents(deps: {
     const context = { tenant: channel.tenant, channel: channel.id, generation: received.generation };
     const refreshToken = await keys.decrypt(context, received.refreshTokenEncrypted);
     const outcome = await google.refresh(client, refreshToken, received.dpopKeyVersion);
+    const attempt = { consent, channel, received };
     if (!outcome.ok) {
       const tooLate = clock.now().getTime() - received.receivedAt.getTime() > giveUpMs;
-      if (outcome.failure.class === 'grant_dead') await failConsent(caller, consent, channel, 'code_rejected');
-      else if (tooLate) await failConsent(caller, consent, channel, 'google_unavailable');
+      if (outcome.failure.class === 'grant_dead') await failConsent(caller, attempt, 'code_rejected');
+      else if (tooLate) await failConsent(caller, attempt, 'google_unavailable');
       return;
     }
-    await settleGrant(caller, { consent, channel, received, tokens: outcome.tokens, nonce: undefined });
+    await settleGrant(caller, { ...attempt, tokens: outcome.tokens, nonce: undefined });
   }
 }

@@ -6,7 +6,6 @@
 import { auditRecord } from '../domain/audit-record.ts';
 import type { Caller } from '../domain/caller.ts';
 import type { Channel } from '../domain/channel.ts';
-import type { Consent } from '../domain/consent.ts';
 import { refreshDueAt } from '../domain/refresh-schedule.ts';
 import { BrokerError } from '../errors.ts';
 import type {
@@ -20,7 +19,7 @@ import type {
   YouTubeChannel,
 } from '../ports.ts';
 import { persist } from '../resilience.ts';
-import type { FailConsent, FailedConsent } from './fail-consent.ts';
+import type { ConsentAttempt, FailConsent, FailedConsent } from './fail-consent.ts';
 
 export type ConsentOutcome =
   | { readonly kind: 'completed'; readonly tenant: string; readonly channelName: string; readonly youtubeTitle: string }
@@ -28,11 +27,8 @@ export type ConsentOutcome =
   | { readonly kind: 'received'; readonly tenant: string; readonly channelName: string }
   | FailedConsent;
 
-export interface GrantToSettle {
-  readonly consent: Consent;
-  readonly channel: Channel;
-  /** Undefined where Google sent no refresh token because the stored one still stands. */
-  readonly received: ReceivedGrant | undefined;
+/** Without `received` Google sent no refresh token, because the stored one still stands. */
+export interface GrantToSettle extends ConsentAttempt {
   readonly tokens: TokenResponse;
   /** The nonce of the authorization request; undefined when the ID token came with a refresh. */
   readonly nonce: string | undefined;
@@ -58,20 +54,20 @@ export function createSettleGrant(deps: {
     const identity = await identify(grant);
     if (identity === 'unanswered') {
       if (received) return { kind: 'received', ...names };
-      return failConsent(caller, consent, channel, 'google_unavailable');
+      return failConsent(caller, grant, 'google_unavailable');
     }
-    if (identity === 'unproven') return failConsent(caller, consent, channel, 'identity_unproven');
+    if (identity === 'unproven') return failConsent(caller, grant, 'identity_unproven');
 
     const { subject, channels } = identity;
     const [chosen] = channels;
     const pinned = channel.grant;
     if (pinned && pinned.googleSubject !== subject) {
-      return failConsent(caller, consent, channel, 'other_account', titles(chosen, channel));
+      return failConsent(caller, grant, 'other_account', titles(chosen, channel));
     }
-    if (!chosen) return failConsent(caller, consent, channel, 'no_channel');
-    if (channels.length > 1) return failConsent(caller, consent, channel, 'several_channels');
+    if (!chosen) return failConsent(caller, grant, 'no_channel');
+    if (channels.length > 1) return failConsent(caller, grant, 'several_channels');
     if (pinned && pinned.youtubeChannelId !== chosen.id) {
-      return failConsent(caller, consent, channel, 'other_channel', titles(chosen, channel));
+      return failConsent(caller, grant, 'other_channel', titles(chosen, channel));
     }
 
     const now = clock.now();

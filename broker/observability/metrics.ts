@@ -1,0 +1,42 @@
+/** What the broker counts. Names and labels stand here and nowhere else; the only place that imports prom-client. */
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+
+export interface Metrics {
+  /** A refresh ended: `ok`, the failure class, or `broker_fault`. */
+  refreshed(result: string): void;
+  /** A call of the gRPC API ended: `ok` or the stable error code. */
+  tokenRequested(result: string): void;
+  /** The broker's own certificate ends then. */
+  certificateEnds(at: Date): void;
+  /** The Prometheus text format. */
+  text(): Promise<string>;
+}
+
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const refreshes = new Counter({
+    name: 'token_broker_refreshes_total',
+    help: 'Refresh grants asked for, by result: ok, the failure class, or broker_fault.',
+    labelNames: ['result'],
+    registers: [registry],
+  });
+  const tokenRequests = new Counter({
+    name: 'token_broker_token_requests_total',
+    help: 'Calls of GetAccessToken, by result: ok or the stable error code.',
+    labelNames: ['result'],
+    registers: [registry],
+  });
+  const certificateExpiry = new Gauge({
+    name: 'token_broker_certificate_expiry_timestamp_seconds',
+    help: 'When the certificate that the broker shows to sidecars expires (Unix time).',
+    registers: [registry],
+  });
+
+  return {
+    refreshed: (result) => refreshes.inc({ result }),
+    tokenRequested: (result) => tokenRequests.inc({ result }),
+    certificateEnds: (at) => certificateExpiry.set(at.getTime() / 1000),
+    text: () => registry.metrics(),
+  };
+}
