@@ -1,0 +1,71 @@
+import type { Secret } from '../domain/secret.ts';
+import type { Clock, DataKey, TenantKeys } from '../ports.ts';
+
+/** The data keys that this process works with, so that a warm cache needs no call to Vault. */
+export interface DataKeys {
+  /** The key to encrypt with: one for each tenant and process, replaced daily. Throws as `TenantKeys`. */
+  current(tenant: string): Promise<DataKey>;
+  /** Throws as `TenantKeys`. */
+  unwrap(tenant: string, wrapped: string): Promise<Secret<Buffer>>;
+}
+
+const lifeMs = 24 * 60 * 60 * 1000;
+const mostUnwrapped = 1_000;
+
+/** Keeps tenants' data keys in memory; however many ask for one at once, Vault is asked once. */
+export function createDataKeys({
+  keys,
+  clock,
+}: {
+  readonly keys: Pick<TenantKeys, 'createDataKey' | 'unwrapDataKey'>;
+  readonly clock: Clock;
+}): DataKeys {
+  const own = new Map<string, { readonly dataKey: Promise<DataKey>; readonly endsAt: number }>();
+  /** By tenant and wrapped key, the longest unused first. */
+  const unwrapped = new Map<string, Promise<Secret<Buffer>>>();
+
+  function remember(name: string, key: Promise<Secret<Buffer>>): void {
+    unwrapped.delete(name);
+    unwrapped.set(name, key);
+    const [oldest] = unwrapped.keys();
+    if (unwrapped.size > mostUnwrapped && oldest !== undefined) unwrapped.delete(oldest);
+  }
+
+  async function create(tenant: string): Promise<DataKey> {
+    const dataKey = await keys.createDataKey(tenant);
+    remember(nameOf(tenant, dataKey.wrapped), Promise.resolve(dataKey.key));
+    return dataKey;
+  }
+
+  return {
+    current(tenant) {
+      const known = own.get(tenant);
+      const now = clock.now().getTime();
+      if (known && now < known.endsAt) return known.dataKey;
+      const created = { dataKey: create(tenant), endsAt: now + lifeMs };
+      own.set(tenant, created);
+      created.dataKey.catch(() => {
+        if (own.get(tenant) === created) own.delete(tenant);
+      });
+      return created.dataKey;
+    },
+
+    unwrap(tenant, wrapped) {
+      const name = nameOf(tenant, wrapped);
+      const known = unwrapped.get(name);
+      const key = known ?? keys.unwrapDataKey(tenant, wrapped);
+      remember(name, key);
+      if (!known) {
+        key.catch(() => {
+          if (unwrapped.get(name) === key) unwrapped.delete(name);
+        });
+      }
+      return key;
+    },
+  };
+}
+
+/** Holds the tenant too: a key unwrapped for one must not open anything for another. */
+function nameOf(tenant: string, wrapped: string): string {
+  return `${tenant} ${wrapped}`;
+}

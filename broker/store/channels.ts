@@ -1,0 +1,50 @@
+import type { Store } from '../ports.ts';
+import { writeAuditRecord } from './audit-log.ts';
+import { toChannel, toChannelRow } from './channel-row.ts';
+import { expectChanged } from './conflict.ts';
+import type { Database } from './database.ts';
+
+/** Channels in the table `channels`; its due queue is in `refresh-queue.ts`. */
+export function createChannels(
+  database: Database,
+): Pick<Store['channels'], 'create' | 'find' | 'list' | 'changeState'> {
+  return {
+    create: (channel, record) =>
+      database.transaction(async (trx) => {
+        await trx.insertInto('channels').values(toChannelRow(channel)).execute();
+        await writeAuditRecord(trx, record);
+      }),
+
+    async find(id) {
+      const row = await database.run((db) =>
+        db.selectFrom('channels').selectAll().where('id', '=', id).executeTakeFirst(),
+      );
+      return row && toChannel(row);
+    },
+
+    async list({ tenant, state }) {
+      const rows = await database.run((db) => {
+        let query = db.selectFrom('channels').selectAll();
+        if (tenant !== undefined) query = query.where('tenant', '=', tenant);
+        if (state !== undefined) query = query.where('state', '=', state);
+        return query.orderBy('tenant').orderBy('name').execute();
+      });
+      return rows.map(toChannel);
+    },
+
+    changeState: (change, record) =>
+      database.transaction(async (trx) => {
+        const update = trx
+          .updateTable('channels')
+          .set({ state: change.to, reason: change.reason, updated_at: change.at })
+          .where('id', '=', change.id)
+          .where('state', '=', change.from);
+        const result = await (change.generation === undefined
+          ? update.where('refresh_token_encrypted', 'is', null)
+          : update.where('generation', '=', change.generation)
+        ).executeTakeFirst();
+        expectChanged(result, `channel ${change.id} is no longer ${change.from} in the same generation`);
+        await writeAuditRecord(trx, record);
+      }),
+  };
+}

@@ -1,0 +1,86 @@
+import type { Store } from '../ports.ts';
+import { writeAuditRecord } from './audit-log.ts';
+import { expectChanged } from './conflict.ts';
+import { toConsent, toConsentRow, toRequestColumns } from './consent-row.ts';
+import type { Database } from './database.ts';
+
+/** Consents up to the moment when something is received, in the table `consents`; the rest is `received-grants.ts`. */
+export function createConsents(
+  database: Database,
+): Pick<
+  Store['consents'],
+  'create' | 'findByLink' | 'findByState' | 'begin' | 'takeState' | 'completeWithoutToken' | 'fail'
+> {
+  const findBy = async (column: 'link_hash' | 'state_hash', hash: string) => {
+    const row = await database.run((db) =>
+      db.selectFrom('consents').selectAll().where(column, '=', hash).executeTakeFirst(),
+    );
+    return row && toConsent(row);
+  };
+
+  return {
+    create: (consent, record) =>
+      database.transaction(async (trx) => {
+        await trx.insertInto('consents').values(toConsentRow(consent)).execute();
+        await writeAuditRecord(trx, record);
+      }),
+
+    findByLink: (linkHash) => findBy('link_hash', linkHash),
+    findByState: (stateHash) => findBy('state_hash', stateHash),
+
+    begin: (consentId, request, record) =>
+      database.transaction(async (trx) => {
+        const result = await trx
+          .updateTable('consents')
+          .set({ ...toRequestColumns(request), failure: null, failed_at: null })
+          .where('id', '=', consentId)
+          .where('status', '=', 'pending')
+          .executeTakeFirst();
+        expectChanged(result, notPending(consentId));
+        await writeAuditRecord(trx, record);
+      }),
+
+    async takeState(stateHash, browserHash, now) {
+      const result = await database.run((db) =>
+        db
+          .updateTable('consents')
+          .set({ taken_at: now, code_verifier_encrypted: null })
+          .where('state_hash', '=', stateHash)
+          .where('browser_hash', '=', browserHash)
+          .where('status', '=', 'pending')
+          .where('taken_at', 'is', null)
+          .where('request_expires_at', '>', now)
+          .executeTakeFirst(),
+      );
+      return result.numUpdatedRows > 0n;
+    },
+
+    completeWithoutToken: (consentId, at, record) =>
+      database.transaction(async (trx) => {
+        const result = await trx
+          .updateTable('consents')
+          .set({ status: 'completed', completed_at: at, failure: null, failed_at: null })
+          .where('id', '=', consentId)
+          .where('status', '=', 'pending')
+          .executeTakeFirst();
+        expectChanged(result, notPending(consentId));
+        await writeAuditRecord(trx, record);
+      }),
+
+    fail: (consentId, failure, at, record) =>
+      database.transaction(async (trx) => {
+        const result = await trx
+          .updateTable('consents')
+          .set({ failure, failed_at: at })
+          .where('id', '=', consentId)
+          .where('status', '=', 'pending')
+          .executeTakeFirst();
+        expectChanged(result, notPending(consentId));
+        await writeAuditRecord(trx, record);
+      }),
+  };
+}
+
+function notPending(consentId: string): string {
+  return `consent ${consentId} is not pending`;
+}

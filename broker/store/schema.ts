@@ -1,0 +1,112 @@
+/** The tables as the queries see them. The migrations create them; their comments explain the columns. */
+import type { ColumnType, GeneratedAlways } from 'kysely';
+import type { AuditRecord } from '../domain/audit-record.ts';
+import type { ChannelState, StateReason } from '../domain/channel.ts';
+import type { ConsentFailure, ConsentStatus } from '../domain/consent.ts';
+
+export interface Schema {
+  tenants: TenantsTable;
+  oauth_clients: OAuthClientsTable;
+  channels: ChannelsTable;
+  consents: ConsentsTable;
+  workload_access: WorkloadAccessTable;
+  audit_log: AuditLogTable;
+}
+
+type TextArray = readonly string[];
+
+interface TenantsTable {
+  name: string;
+  admins: TextArray;
+  created_at: Date;
+}
+
+interface OAuthClientsTable {
+  name: string;
+  client_id: string;
+  dpop: boolean;
+  created_at: Date;
+}
+
+export interface ChannelsTable {
+  id: string;
+  tenant: string;
+  name: string;
+  region: string;
+  oauth_client: string;
+  state: ChannelState;
+  reason: StateReason;
+  owner: string;
+  admins: TextArray;
+  requested_scopes: TextArray;
+  generation: number;
+  refresh_token_encrypted: string | null;
+  refresh_token_hash: string | null;
+  dpop_key_version: number | null;
+  scopes: TextArray | null;
+  consented_at: Date | null;
+  google_subject: string | null;
+  youtube_channel_id: string | null;
+  youtube_title: string | null;
+  access_token_cache_key: string | null;
+  token_expiry: Date | null;
+  last_refresh: Date | null;
+  refresh_due_at: Date | null;
+  refresh_failures: number;
+  last_failure: string | null;
+  claimed_until: ColumnType<Date | null, Date | null | undefined, Date | null>;
+  claim_fence: ColumnType<number, number | undefined, number>;
+  created_at: Date;
+  updated_at: Date;
+}
+
+export interface ConsentsTable {
+  id: string;
+  channel: string;
+  tenant: string;
+  oauth_client: string;
+  link_hash: string;
+  link_expires_at: Date;
+  status: ConsentStatus;
+  failure: ConsentFailure | null;
+  failed_at: Date | null;
+  completed_at: Date | null;
+  created_by: string;
+  created_at: Date;
+  state_hash: string | null;
+  browser_hash: string | null;
+  code_verifier_encrypted: string | null;
+  nonce: string | null;
+  started_at: Date | null;
+  request_expires_at: Date | null;
+  taken_at: Date | null;
+  received_generation: number | null;
+  received_token_encrypted: string | null;
+  received_token_hash: string | null;
+  received_dpop_key_version: number | null;
+  received_scopes: TextArray | null;
+  received_at: Date | null;
+}
+
+interface WorkloadAccessTable {
+  spiffe_id: string;
+  channel: string;
+  tenant: string;
+  reason: string;
+  created_by: string;
+  created_at: Date;
+}
+
+interface AuditLogTable {
+  id: GeneratedAlways<string>;
+  at: Date;
+  action: AuditRecord['action'];
+  result: AuditRecord['result'];
+  caller_kind: AuditRecord['callerKind'];
+  caller: string;
+  ip: string | null;
+  request_id: string;
+  tenant: string | null;
+  channel: string | null;
+  facts: AuditRecord['facts'];
+}

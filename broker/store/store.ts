@@ -1,0 +1,23 @@
+import type { Store } from '../ports.ts';
+import { createAuditLog } from './audit-log.ts';
+import { createChannels } from './channels.ts';
+import { createConsents } from './consents.ts';
+import type { Database } from './database.ts';
+import { createOAuthClients } from './oauth-clients.ts';
+import { createReceivedGrants } from './received-grants.ts';
+import { createRefreshQueue } from './refresh-queue.ts';
+import { createTenants } from './tenants.ts';
+import { createWorkloadAccess } from './workload-access.ts';
+
+/** The system of record on PostgreSQL; the database must have been migrated. */
+export function createStore({ database }: { readonly database: Database }): Store {
+  return {
+    tenants: createTenants(database),
+    oauthClients: createOAuthClients(database),
+    channels: { ...createChannels(database), ...createRefreshQueue(database) },
+    consents: { ...createConsents(database), ...createReceivedGrants(database) },
+    workloadAccess: createWorkloadAccess(database),
+    audit: createAuditLog(database),
+    check: () => database.check(),
+  };
+}

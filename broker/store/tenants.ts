@@ -1,0 +1,27 @@
+import type { Kysely } from 'kysely';
+import type { Store } from '../ports.ts';
+import { writeAuditRecord } from './audit-log.ts';
+import type { Database } from './database.ts';
+import type { Schema } from './schema.ts';
+
+/** Tenants in the table `tenants`. */
+export function createTenants(database: Database): Store['tenants'] {
+  return {
+    create: (tenant, record) =>
+      database.transaction(async (trx) => {
+        await trx
+          .insertInto('tenants')
+          .values({ name: tenant.name, admins: tenant.admins, created_at: tenant.createdAt })
+          .execute();
+        await writeAuditRecord(trx, record);
+      }),
+
+    find: (name) => database.run((db) => tenantsOf(db).where('name', '=', name).executeTakeFirst()),
+
+    list: () => database.run((db) => tenantsOf(db).orderBy('name').execute()),
+  };
+}
+
+function tenantsOf(db: Kysely<Schema>) {
+  return db.selectFrom('tenants').select(['name', 'admins', 'created_at as createdAt']);
+}

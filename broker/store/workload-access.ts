@@ -1,0 +1,47 @@
+import type { Kysely } from 'kysely';
+import type { Store } from '../ports.ts';
+import { writeAuditRecord } from './audit-log.ts';
+import type { Database } from './database.ts';
+import type { Schema } from './schema.ts';
+
+/** Who may read which channel, in the table `workload_access`. */
+export function createWorkloadAccess(database: Database): Store['workloadAccess'] {
+  return {
+    allow: (access, record) =>
+      database.transaction(async (trx) => {
+        const renewed = {
+          tenant: access.tenant,
+          reason: access.reason,
+          created_by: access.createdBy,
+          created_at: access.createdAt,
+        };
+        await trx
+          .insertInto('workload_access')
+          .values({ spiffe_id: access.spiffeId, channel: access.channel, ...renewed })
+          .onConflict((conflict) => conflict.columns(['spiffe_id', 'channel']).doUpdateSet(renewed))
+          .execute();
+        await writeAuditRecord(trx, record);
+      }),
+
+    find: (spiffeId, channel) =>
+      database.run((db) =>
+        accessOf(db).where('spiffe_id', '=', spiffeId).where('channel', '=', channel).executeTakeFirst(),
+      ),
+
+    listByChannel: (channel) =>
+      database.run((db) => accessOf(db).where('channel', '=', channel).orderBy('spiffe_id').execute()),
+  };
+}
+
+function accessOf(db: Kysely<Schema>) {
+  return db
+    .selectFrom('workload_access')
+    .select([
+      'spiffe_id as spiffeId',
+      'channel',
+      'tenant',
+      'reason',
+      'created_by as createdBy',
+      'created_at as createdAt',
+    ]);
+}
