@@ -1,0 +1,94 @@
+# What `broker vault bootstrap` needs to set Vault up, and to issue the broker's credential. Whoever may write policies
+# and enable login methods can do everything in the end: give this for the time of the bootstrap only. The bootstrap
+# itself does not install it.
+
+path "sys/mounts" {
+  capabilities = ["read"]
+}
+
+path "sys/mounts/${transit}" {
+  capabilities = ["create", "update"]
+}
+
+path "sys/mounts/${kv}" {
+  capabilities = ["create", "update"]
+}
+
+path "sys/mounts/${pki}" {
+  capabilities = ["create", "update"]
+}
+
+path "sys/mounts/${pki}/tune" {
+  capabilities = ["update"]
+}
+
+path "sys/auth" {
+  capabilities = ["read"]
+}
+
+# Enabling a login method is one of the paths that Vault asks `sudo` for.
+path "sys/auth/${approle}" {
+  capabilities = ["create", "update", "sudo"]
+}
+
+path "sys/policies/acl/${brokerPolicy}" {
+  capabilities = ["create", "read", "update"]
+}
+
+path "sys/policies/acl/${workloadPolicy}" {
+  capabilities = ["create", "read", "update"]
+}
+
+path "sys/policies/acl/${operatorPolicy}" {
+  capabilities = ["create", "read", "update"]
+}
+
+path "sys/policies/acl/${adminIdentityPolicy}" {
+  capabilities = ["create", "read", "update"]
+}
+
+path "${transit}/config/keys" {
+  capabilities = ["read", "update"]
+}
+
+# Waits until a new KV engine is ready.
+path "${kv}/config" {
+  capabilities = ["read"]
+}
+
+path "${pki}/root/generate/internal" {
+  capabilities = ["create", "update"]
+}
+
+path "${pki}/roles/+" {
+  capabilities = ["create", "read", "update"]
+}
+
+path "${pki}/config/auto-tidy" {
+  capabilities = ["read", "update"]
+}
+
+# Sets up the broker's role and issues its credential; adds workloads.
+path "auth/${approle}/role/+" {
+  capabilities = ["create", "read", "update"]
+}
+
+path "auth/${approle}/role/+/role-id" {
+  capabilities = ["read"]
+}
+
+path "auth/${approle}/role/+/secret-id" {
+  capabilities = ["update"]
+}
+
+path "identity/oidc/config" {
+  capabilities = ["read", "update"]
+}
+
+path "identity/oidc/key/${identityKey}" {
+  capabilities = ["create", "read", "update"]
+}
+
+path "identity/oidc/role/${identityRole}" {
+  capabilities = ["create", "read", "update"]
+}
