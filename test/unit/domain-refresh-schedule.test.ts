@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isFreshEnough, refreshDueAt, retryAt } from '../../broker/domain/refresh-schedule.ts';
+
+const born = new Date('2026-11-23T12:00:00Z');
+const after = (seconds: number) => new Date(born.getTime() + seconds * 1000);
+const seconds = (from: Date, to: Date) => (to.getTime() - from.getTime()) / 1000;
+
+test('tokens of an hour are due between 45 and 58 percent of their life, spread evenly over the channels', () => {
+  const dues = Array.from({ length: 2000 }, (_, n) => seconds(born, refreshDueAt(`ch_${n}`, born, after(3600))));
+  assert.ok(Math.min(...dues) >= 0.45 * 3600 && Math.max(...dues) <= 0.58 * 3600);
+  const quarters = [0, 0, 0, 0];
+  for (const due of dues) {
+    const quarter = Math.min(3, Math.floor(((due / 3600 - 0.45) / 0.13) * 4));
+    quarters[quarter] = (quarters[quarter] ?? 0) + 1;
+  }
+  for (const count of quarters) assert.ok(count > 400 && count < 600, `uneven: ${quarters}`);
+});
+
+test('the due time depends on the channel and the token, not on when it is asked', () => {
+  assert.deepEqual(refreshDueAt('ch_a', born, after(3600)), refreshDueAt('ch_a', born, after(3600)));
+  assert.notDeepEqual(refreshDueAt('ch_a', born, after(3600)), refreshDueAt('ch_b', born, after(3600)));
+});
+
+test('the life that the answer names is believed: a token of five minutes is due within five minutes', () => {
+  const due = refreshDueAt('ch_a', born, after(300));
+  assert.ok(seconds(born, due) >= 135 && seconds(born, due) <= 174);
+});
+
+test('retries come later and later, up to a quarter of an hour', () => {
+  const latest = (failures: number) => seconds(born, retryAt(born, failures, undefined, 1));
+  assert.deepEqual([1, 2, 3, 4].map(latest), [5, 10, 20, 40]);
+  assert.equal(latest(12), 900);
+  assert.equal(latest(10_000), 900);
+});
+
+test('retries of many channels do not come together', () => {
+  const early = seconds(born, retryAt(born, 8, undefined, 0));
+  const late = seconds(born, retryAt(born, 8, undefined, 0.999));
+  assert.ok(early < 10 && late > 600);
+});
+
+test('a retry never comes before Retry-After', () => {
+  assert.equal(seconds(born, retryAt(born, 1, 120, 0)), 120);
+});
+
+test('a token with enough life left is handed out, one with less is not', () => {
+  const token = { expiresAt: after(3600), refreshedAt: born };
+  assert.equal(isFreshEnough(token, after(3000), 360), true);
+  assert.equal(isFreshEnough(token, after(3300), 360), false);
+  assert.equal(isFreshEnough(token, after(3600), 0), false);
+});
+
+test('nobody can ask for more life than half of what a new token has, and refresh for ever', () => {
+  const token = { expiresAt: after(3600), refreshedAt: born };
+  assert.equal(isFreshEnough(token, after(60), 999_999), true);
+  assert.equal(isFreshEnough(token, after(2000), 999_999), false);
+});
