@@ -1,0 +1,66 @@
+/**
+ * Makes a person out of the identity token in the `Authorization` header (RFC 6750 §2.1; nowhere else is one looked for).
+ * A token that is not good is audited. A request without any token is only answered: it claims to be nobody, and a
+ * scanner must not be able to fill the audit record.
+ */
+import type { Person } from '../../domain/caller.ts';
+import { Secret } from '../../domain/secret.ts';
+import { BrokerError } from '../../errors.ts';
+import type { DeniedIdentity } from '../flows.ts';
+import type { RequestContext } from '../request-context.ts';
+
+/** The names of the claims that make a person. */
+export interface ClaimNames {
+  readonly subject: string;
+  readonly name: string;
+  readonly groups: string;
+}
+
+/** Answers the claims of a good token; throws UNAUTHENTICATED, or another code where it cannot tell. */
+export type VerifyIdentity = (jwt: Secret<string>) => Promise<Readonly<Record<string, unknown>>>;
+
+/** Answers who calls; throws UNAUTHENTICATED, or AUDIT_UNAVAILABLE where the refusal cannot be recorded. */
+export type Identify = (authorization: string | undefined, context: RequestContext) => Promise<Person>;
+
+export function createIdentify(deps: {
+  verifyIdentity: VerifyIdentity;
+  claims: ClaimNames;
+  recordDeniedIdentity: (denied: DeniedIdentity) => Promise<void>;
+}): Identify {
+  const { verifyIdentity, claims, recordDeniedIdentity } = deps;
+
+  return async (authorization, context) => {
+    const token = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i.exec(authorization ?? '')?.[1];
+    if (!token) throw new BrokerError('UNAUTHENTICATED', { detail: 'no bearer token' });
+    try {
+      return personOf(await verifyIdentity(new Secret(token)), claims, context);
+    } catch (error) {
+      if (error instanceof BrokerError && error.code === 'UNAUTHENTICATED') {
+        const { requestId, ip } = context;
+        await recordDeniedIdentity({ requestId, ip, detail: error.detail ?? 'not good' });
+      }
+      throw error;
+    }
+  };
+}
+
+function personOf(
+  claims: Readonly<Record<string, unknown>>,
+  names: ClaimNames,
+  { ip, requestId }: RequestContext,
+): Person {
+  const subject = claims[names.subject];
+  if (typeof subject !== 'string' || subject === '') {
+    throw new BrokerError('UNAUTHENTICATED', { detail: `the token has no claim ${names.subject}` });
+  }
+  const name = claims[names.name];
+  const groups = claims[names.groups];
+  return {
+    kind: 'person',
+    subject,
+    displayName: typeof name === 'string' && name !== '' ? name : undefined,
+    groups: [groups].flat().filter((group) => typeof group === 'string' && group !== ''),
+    ip,
+    requestId,
+  };
+}

@@ -1,0 +1,141 @@
+/** The admin API, route by route. */
+import { Secret } from '../../domain/secret.ts';
+import { type Route, route } from './route.ts';
+import * as wire from './schemas.ts';
+import { viewChannel, viewConsentLink, viewOAuthClient, viewPerson, viewTenant, viewWorkload } from './views.ts';
+
+export const routes: readonly Route[] = [
+  route(
+    {
+      method: 'get',
+      path: '/v1/whoami',
+      operationId: 'whoami',
+      summary: 'Shows who you are to the broker.',
+      status: 200,
+    },
+    { answer: wire.whoami },
+    async ({ caller }) => viewPerson(caller),
+  ),
+  route(
+    {
+      method: 'get',
+      path: '/v1/tenants',
+      operationId: 'listTenants',
+      summary: 'Lists the tenants you may see.',
+      status: 200,
+    },
+    { answer: wire.tenantList },
+    async ({ caller }, { flows }) => ({ tenants: (await flows.listTenants(caller)).map(viewTenant) }),
+  ),
+  route(
+    {
+      method: 'post',
+      path: '/v1/tenants',
+      operationId: 'createTenant',
+      summary: 'Creates a tenant and its key. For operators.',
+      status: 201,
+    },
+    { body: wire.newTenant, answer: wire.tenant },
+    async ({ caller, body }, { flows }) => viewTenant(await flows.createTenant(caller, body)),
+  ),
+  route(
+    {
+      method: 'get',
+      path: '/v1/oauth-clients',
+      operationId: 'listOAuthClients',
+      summary: 'Lists the OAuth clients, without secrets.',
+      status: 200,
+    },
+    { answer: wire.oauthClientList },
+    async ({ caller }, { flows }) => ({ oauth_clients: (await flows.listOAuthClients(caller)).map(viewOAuthClient) }),
+  ),
+  route(
+    {
+      method: 'post',
+      path: '/v1/oauth-clients',
+      operationId: 'addOAuthClient',
+      summary: 'Adds an OAuth client; its secret goes to Vault. For operators.',
+      status: 201,
+    },
+    { body: wire.newOAuthClient, answer: wire.oauthClient },
+    async ({ caller, body }, { flows }) => {
+      const { name, client_id: clientId, client_secret, dpop } = body;
+      return viewOAuthClient(
+        await flows.addOAuthClient(caller, { name, clientId, clientSecret: new Secret(client_secret), dpop }),
+      );
+    },
+  ),
+  route(
+    {
+      method: 'get',
+      path: '/v1/channels',
+      operationId: 'listChannels',
+      summary: 'Lists the channels you may act on.',
+      status: 200,
+    },
+    { query: wire.channelFilter, answer: wire.channelList },
+    async ({ caller, query }, { flows }) => ({
+      channels: (await flows.listChannels(caller, defined(query))).map(viewChannel),
+    }),
+  ),
+  route(
+    {
+      method: 'post',
+      path: '/v1/channels',
+      operationId: 'addChannel',
+      summary: 'Adds a channel and makes the link by which its owner consents.',
+      status: 201,
+    },
+    { body: wire.newChannel, answer: wire.addedChannel },
+    async ({ caller, body }, { flows, publicUrl }) => {
+      const { oauth_client: oauthClient, ...rest } = body;
+      const { channel, consentLink } = await flows.addChannel(caller, { oauthClient, ...rest });
+      return { channel: viewChannel(channel), consent_link: viewConsentLink(consentLink, publicUrl) };
+    },
+  ),
+  route(
+    {
+      method: 'get',
+      path: '/v1/channels/{channel}',
+      operationId: 'showChannel',
+      summary: 'Shows a channel and who may read its tokens.',
+      status: 200,
+    },
+    { answer: wire.shownChannel },
+    async ({ caller, channel: id }, { flows }) => {
+      const { channel, workloads } = await flows.showChannel(caller, { channel: id });
+      return { channel: viewChannel(channel), workloads: workloads.map(viewWorkload) };
+    },
+  ),
+  route(
+    {
+      method: 'post',
+      path: '/v1/channels/{channel}/consent-links',
+      operationId: 'inviteConsent',
+      summary: 'Makes a new consent link for the channel’s owner.',
+      status: 201,
+    },
+    { answer: wire.consentLink },
+    async ({ caller, channel }, { flows, publicUrl }) =>
+      viewConsentLink(await flows.inviteConsent(caller, { channel }), publicUrl),
+  ),
+  route(
+    {
+      method: 'post',
+      path: '/v1/channels/{channel}/workloads',
+      operationId: 'allowWorkload',
+      summary: 'Lets a workload read the channel’s tokens; once more changes the reason.',
+      status: 200,
+    },
+    { body: wire.newWorkload, answer: wire.workload },
+    async ({ caller, channel, body }, { flows }) =>
+      viewWorkload(await flows.allowWorkload(caller, { channel, spiffeId: body.spiffe_id, reason: body.reason })),
+  ),
+];
+
+/** Leaves out what is undefined: an absent filter and one of undefined are not the same to the store. */
+function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, part]) => part !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>;
+  };
+}

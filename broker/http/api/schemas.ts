@@ -1,0 +1,183 @@
+/**
+ * The wire of the admin API: snake_case, instants in ISO 8601 UTC. One schema gives the check, the type and the
+ * OpenAPI component. What an answer's schema does not name never leaves: answers are cut to it.
+ */
+import * as z from 'zod';
+import { channelStates } from '../../domain/channel.ts';
+import { namePattern } from '../../domain/identifier.ts';
+
+/** Names the schemas that become components of the OpenAPI document. */
+export const components = z.registry<{ readonly id: string }>();
+
+function component<T extends z.ZodType>(id: string, schema: T): T {
+  components.add(schema, { id });
+  return schema;
+}
+
+const instant = z.iso.datetime();
+const name = z
+  .string()
+  .regex(namePattern, 'use 1 to 40 lower-case letters, digits and hyphens, starting with a letter');
+const principal = z
+  .string()
+  .regex(/^(?:user|group):\S{1,200}$/, 'write user:SUBJECT or group:NAME')
+  .describe('`user:SUBJECT` or `group:NAME`, as the identity provider names them.');
+const scope = z.string().min(1).max(200);
+const spiffeId = z
+  .string()
+  .max(2048)
+  .regex(/^spiffe:\/\//, 'write spiffe://TRUST-DOMAIN/PATH');
+
+// ── What is sent ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const newTenant = component(
+  'NewTenant',
+  z.strictObject({
+    name: name.describe('Becomes part of Vault paths; cannot be changed later.'),
+    admins: z.array(principal).max(100).default([]).describe('Whoever creates it, where nobody is named.'),
+  }),
+);
+
+export const newOAuthClient = component(
+  'NewOAuthClient',
+  z.strictObject({
+    name: name.describe('Ours; names the secret in Vault.'),
+    client_id: z.string().min(1).max(256).describe('As Google names it.'),
+    client_secret: z.string().min(1).max(512).describe('Goes to Vault and is never shown again.'),
+    dpop: z.boolean().default(true).describe('Bind grants to a key in Vault (RFC 9449).'),
+  }),
+);
+
+export const newChannel = component(
+  'NewChannel',
+  z.strictObject({
+    tenant: name,
+    name: name.describe('Unique within the tenant.'),
+    oauth_client: name.describe('The OAuth client to ask for consent with.'),
+    region: name.optional().describe('Where it is refreshed; the broker’s own region where absent.'),
+    owner: z
+      .string()
+      .min(1)
+      .max(200)
+      .optional()
+      .describe('Subject of its owner at the identity provider; you, where absent.'),
+    admins: z.array(principal).max(100).optional(),
+    scopes: z.array(scope).max(20).optional().describe('What to ask the owner for; upload and identify, where absent.'),
+  }),
+);
+
+export const newWorkload = component(
+  'NewWorkload',
+  z.strictObject({
+    spiffe_id: spiffeId.describe('The workload that may read the channel’s access tokens.'),
+    reason: z.string().min(1).max(256).describe('Why; kept in the audit record.'),
+  }),
+);
+
+export const channelFilter = z.strictObject({
+  tenant: name.optional().describe('Only this tenant’s.'),
+  state: z.enum(channelStates).optional().describe('Only those in this state.'),
+});
+
+// ── What is answered ─────────────────────────────────────────────────────────────────────────────────────────────
+
+export const tenant = component(
+  'Tenant',
+  z.object({ name: z.string(), admins: z.array(z.string()), created_at: instant }),
+);
+
+export const oauthClient = component(
+  'OAuthClient',
+  z.object({ name: z.string(), client_id: z.string(), dpop: z.boolean(), created_at: instant }),
+);
+
+export const grant = component(
+  'Grant',
+  z.object({
+    generation: z.int().describe('Counts the consents.'),
+    scopes: z.array(z.string()).describe('What the owner granted.'),
+    youtube_channel_id: z.string(),
+    youtube_title: z.string(),
+    consented_at: instant,
+    token_expires_at: instant.nullable().describe('When the newest access token expires.'),
+    last_refresh_at: instant.nullable(),
+    refresh_due_at: instant.nullable(),
+    refresh_failures: z.int().describe('In a row, since the last success.'),
+    last_failure: z.string().nullable().describe('Class of the last failure.'),
+  }),
+);
+
+export const channel = component(
+  'Channel',
+  z.object({
+    id: z.string(),
+    tenant: z.string(),
+    name: z.string(),
+    region: z.string(),
+    oauth_client: z.string(),
+    state: z.enum(channelStates),
+    reason: z.string().describe('Why it is in its state.'),
+    degraded: z.boolean().describe('Active, but its refreshes fail for a reason that is not the owner’s.'),
+    owner: z.string(),
+    admins: z.array(z.string()),
+    requested_scopes: z.array(z.string()),
+    grant: grant.nullable().describe('The consent behind it; null before the first.'),
+    created_at: instant,
+    updated_at: instant,
+  }),
+);
+
+export const consentLink = component(
+  'ConsentLink',
+  z.object({
+    url: z
+      .url()
+      .describe('To be sent to the channel’s owner. Whoever has it can connect a channel: treat it as a secret.'),
+    expires_at: instant,
+  }),
+);
+
+export const workload = component(
+  'Workload',
+  z.object({ spiffe_id: z.string(), reason: z.string(), created_by: z.string(), created_at: instant }),
+);
+
+export const tenantList = component('TenantList', z.object({ tenants: z.array(tenant) }));
+export const oauthClientList = component('OAuthClientList', z.object({ oauth_clients: z.array(oauthClient) }));
+export const channelList = component('ChannelList', z.object({ channels: z.array(channel) }));
+export const addedChannel = component('AddedChannel', z.object({ channel, consent_link: consentLink }));
+export const shownChannel = component('ShownChannel', z.object({ channel, workloads: z.array(workload) }));
+
+export const whoami = component(
+  'Identity',
+  z.object({
+    subject: z.string(),
+    name: z.string().nullable(),
+    groups: z.array(z.string()),
+    principals: z.array(z.string()).describe('By any of these an admin list may name you.'),
+  }),
+);
+
+export const apiError = component(
+  'Error',
+  z.object({
+    error: z.object({
+      code: z.string().describe('Stable; see docs/api.md.'),
+      message: z.string().describe('What is wrong.'),
+      next: z.string().describe('What to do.'),
+      problems: z.array(z.string()).describe('What is wrong with which field, as `field: sentence`.'),
+      request_id: z.string().describe('By this the operators find the cause in the log.'),
+    }),
+  }),
+);
+
+/** The answers, for clients written in TypeScript. */
+export type TenantAnswer = z.output<typeof tenant>;
+export type OAuthClientAnswer = z.output<typeof oauthClient>;
+export type ChannelAnswer = z.output<typeof channel>;
+export type AddedChannelAnswer = z.output<typeof addedChannel>;
+export type ShownChannelAnswer = z.output<typeof shownChannel>;
+export type ConsentLinkAnswer = z.output<typeof consentLink>;
+export type WorkloadAnswer = z.output<typeof workload>;
+export type WhoamiAnswer = z.output<typeof whoami>;
+export type ErrorAnswer = z.output<typeof apiError>;

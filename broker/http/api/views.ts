@@ -1,0 +1,85 @@
+/** Turns what the flows answer into what goes over the wire. */
+import type { Person } from '../../domain/caller.ts';
+import { principalsOf } from '../../domain/caller.ts';
+import type { Channel, Grant } from '../../domain/channel.ts';
+import type { ConsentLink } from '../../flow/invite-consent.ts';
+import type { StoredOAuthClient, Tenant, WorkloadAccess } from '../../ports.ts';
+import type {
+  ChannelAnswer,
+  ConsentLinkAnswer,
+  OAuthClientAnswer,
+  TenantAnswer,
+  WhoamiAnswer,
+  WorkloadAnswer,
+} from './schemas.ts';
+
+export function viewTenant(tenant: Tenant): TenantAnswer {
+  return { name: tenant.name, admins: [...tenant.admins], created_at: tenant.createdAt.toISOString() };
+}
+
+export function viewOAuthClient(client: StoredOAuthClient): OAuthClientAnswer {
+  return {
+    name: client.name,
+    client_id: client.clientId,
+    dpop: client.dpop,
+    created_at: client.createdAt.toISOString(),
+  };
+}
+
+export function viewChannel(channel: Channel): ChannelAnswer {
+  return {
+    id: channel.id,
+    tenant: channel.tenant,
+    name: channel.name,
+    region: channel.region,
+    oauth_client: channel.oauthClient,
+    state: channel.state,
+    reason: channel.reason,
+    degraded: channel.state === 'active' && channel.grant?.lastFailure !== undefined,
+    owner: channel.owner,
+    admins: [...channel.admins],
+    requested_scopes: [...channel.requestedScopes],
+    grant: channel.grant ? viewGrant(channel.grant) : null,
+    created_at: channel.createdAt.toISOString(),
+    updated_at: channel.updatedAt.toISOString(),
+  };
+}
+
+/** Neither the ciphertext nor anything that tells one refresh token from another. */
+function viewGrant(grant: Grant): NonNullable<ChannelAnswer['grant']> {
+  return {
+    generation: grant.generation,
+    scopes: [...grant.scopes],
+    youtube_channel_id: grant.youtubeChannelId,
+    youtube_title: grant.youtubeTitle,
+    consented_at: grant.consentedAt.toISOString(),
+    token_expires_at: grant.tokenExpiresAt?.toISOString() ?? null,
+    last_refresh_at: grant.lastRefreshAt?.toISOString() ?? null,
+    refresh_due_at: grant.refreshDueAt?.toISOString() ?? null,
+    refresh_failures: grant.refreshFailures,
+    last_failure: grant.lastFailure ?? null,
+  };
+}
+
+/** The only place where the secret of a consent link is shown: to the admin who asked for it, once. */
+export function viewConsentLink(link: ConsentLink, publicUrl: string): ConsentLinkAnswer {
+  return { url: `${publicUrl}/consent/${link.token.reveal()}`, expires_at: link.expiresAt.toISOString() };
+}
+
+export function viewWorkload(access: WorkloadAccess): WorkloadAnswer {
+  return {
+    spiffe_id: access.spiffeId,
+    reason: access.reason,
+    created_by: access.createdBy,
+    created_at: access.createdAt.toISOString(),
+  };
+}
+
+export function viewPerson(person: Person): WhoamiAnswer {
+  return {
+    subject: person.subject,
+    name: person.displayName ?? null,
+    groups: [...person.groups],
+    principals: [...principalsOf(person)],
+  };
+}

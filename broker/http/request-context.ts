@@ -1,0 +1,32 @@
+/** What every request is given before anything else: an id to find it by, and the client's address. */
+import type { NextFunction, Request, Response } from 'express';
+import type { RandomBytes } from '../domain/identifier.ts';
+import type { ClientIp } from './client-ip.ts';
+
+export interface RequestContext {
+  /** Taken from `X-Request-Id` where that is harmless, else made here; answered in the same header. */
+  readonly requestId: string;
+  readonly ip: string | undefined;
+  readonly userAgent: string | undefined;
+}
+
+/** Comes first of all handlers. */
+export function createRequestContext(deps: { clientIp: ClientIp; random: RandomBytes }) {
+  return (request: Request, response: Response, next: NextFunction): void => {
+    const given = request.get('x-request-id');
+    const requestId = given && /^[A-Za-z0-9._-]{1,64}$/.test(given) ? given : deps.random(12).toString('hex');
+    const context: RequestContext = {
+      requestId,
+      ip: deps.clientIp(request.socket.remoteAddress, request.headers),
+      userAgent: request.get('user-agent')?.slice(0, 256),
+    };
+    response.locals.context = context;
+    response.set('X-Request-Id', requestId);
+    next();
+  };
+}
+
+/** The context of the request that this response answers. */
+export function contextOf(response: Response): RequestContext {
+  return response.locals.context as RequestContext;
+}
