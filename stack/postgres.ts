@@ -4,10 +4,18 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { startEmbeddedPostgres } from '../broker/store/embedded-postgres.ts';
 
-/** A real PostgreSQL cluster for one run: fast, and gone with all its data when stopped. */
+// Any number will do, as long as all who make templates take the same.
+const TEMPLATE_LOCK = 4_820_193;
+
+/** A real PostgreSQL cluster for one run: fast, and gone with all its data when forgotten. */
 export interface Postgres {
   /** A database on it, whether it exists or not. */
   url(database: string): string;
+  /** Ends the server; connections break and new ones are refused. */
+  halt(): Promise<void>;
+  /** Starts it again after `halt`, with its data, on the same port. */
+  start(): Promise<void>;
+  /** Ends it for good and deletes its data. */
   stop(): Promise<void>;
 }
 
@@ -21,8 +29,15 @@ export async function startPostgres({ log }: { readonly log: (line: string) => v
   await chmod(directory, 0o711);
   const forget = () => rm(directory, { recursive: true, force: true });
   try {
-    const server = await startEmbeddedPostgres({ directory, durable: false, log });
-    return { url: server.url, stop: () => server.stop().then(forget) };
+    let server = await startEmbeddedPostgres({ directory, durable: false, log });
+    return {
+      url: server.url,
+      halt: () => server.stop(),
+      start: async () => {
+        server = await startEmbeddedPostgres({ directory, port: server.port, durable: false, log });
+      },
+      stop: () => server.stop().finally(forget),
+    };
   } catch (error) {
     await forget();
     throw error;
@@ -35,22 +50,49 @@ export async function startPostgres({ log }: { readonly log: (line: string) => v
  */
 export async function createDatabase(adminUrl: string, name: string, template?: string): Promise<string> {
   const copy = template === undefined ? '' : ` TEMPLATE ${pg.escapeIdentifier(template)}`;
-  await run(adminUrl, `CREATE DATABASE ${pg.escapeIdentifier(name)}${copy}`);
-  const url = new URL(adminUrl);
-  url.pathname = `/${name}`;
-  return url.href;
+  await withClient(adminUrl, (client) => client.query(`CREATE DATABASE ${pg.escapeIdentifier(name)}${copy}`));
+  return urlOf(adminUrl, name);
 }
 
 /** Drops a database, also one that is still connected to. */
 export async function dropDatabase(adminUrl: string, name: string): Promise<void> {
-  await run(adminUrl, `DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)} WITH (FORCE)`);
+  await withClient(adminUrl, (client) =>
+    client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)} WITH (FORCE)`),
+  );
 }
 
-async function run(url: string, sql: string): Promise<void> {
+/**
+ * Makes a database to copy others from, once, however many processes ask: the others wait until it is there.
+ * It gets its name only when `prepare` has succeeded.
+ */
+export async function createTemplate(
+  adminUrl: string,
+  name: string,
+  prepare: (url: string) => Promise<void>,
+): Promise<void> {
+  await withClient(adminUrl, async (client) => {
+    // Held by the session, so given up with it.
+    await client.query('SELECT pg_advisory_lock($1)', [TEMPLATE_LOCK]);
+    const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [name]);
+    if (rowCount !== 0) return;
+    const unfinished = `${name}_unfinished`;
+    await dropDatabase(adminUrl, unfinished);
+    await prepare(await createDatabase(adminUrl, unfinished));
+    await client.query(`ALTER DATABASE ${pg.escapeIdentifier(unfinished)} RENAME TO ${pg.escapeIdentifier(name)}`);
+  });
+}
+
+function urlOf(adminUrl: string, database: string): string {
+  const url = new URL(adminUrl);
+  url.pathname = `/${database}`;
+  return url.href;
+}
+
+async function withClient(url: string, use: (client: pg.Client) => Promise<unknown>): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
-    await client.query(sql);
+    await use(client);
   } finally {
     await client.end();
   }

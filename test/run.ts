@@ -1,0 +1,72 @@
+// Runs the tests: `npm test [-- [--vault] [WORD…]]`.
+//
+//   WORD      only the files whose path contains one of the words
+//   --vault   only the files that touch a Vault server
+//
+// CI=true takes every test that could not run for a failure.
+import { availableParallelism } from 'node:os';
+import { join, relative } from 'node:path';
+import { run } from 'node:test';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { type Outcome, outcomeOf } from './runner/outcome.ts';
+import { createReporter } from './runner/reporter.ts';
+import { startSharedServers } from './runner/shared-servers.ts';
+import { findTestFiles, type TestFile } from './runner/test-files.ts';
+
+// For a single test that hangs; files that do not end are the business of leak-check.ts.
+const TEST_DEADLINE_MS = 120_000;
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const { values, positionals } = parseArgs({ options: { vault: { type: 'boolean' } }, allowPositionals: true });
+const touches = (file: TestFile, path: string) => file.imports.has(path);
+
+const files = findTestFiles(root, positionals).filter((file) => !values.vault || touches(file, 'stack/vault.ts'));
+process.exitCode = files.length === 0 ? noTests() : await runTests(files);
+
+async function runTests(selected: readonly TestFile[]): Promise<number> {
+  const servers = await startSharedServers(
+    {
+      vault: selected.some((file) => touches(file, 'test/support/vault.ts')),
+      postgres: selected.some((file) => touches(file, 'test/support/postgres.ts')),
+    },
+    join(root, '.tools/log'),
+    process.env,
+  );
+  Object.assign(process.env, servers.env);
+  try {
+    say(`${[`${selected.length} test files`, ...servers.names].join(', ')}\n\n`);
+    const stream = run({
+      files: selected.map(({ path }) => join(root, path)),
+      cwd: root,
+      // Most of a test's time is waiting for another process.
+      concurrency: availableParallelism() + 1,
+      execArgv: ['--import', pathToFileURL(join(root, 'test/runner/leak-check.ts')).href],
+      timeout: TEST_DEADLINE_MS,
+    });
+    const outcome = outcomeOf(stream);
+    stream.compose(createReporter(root)).pipe(process.stdout, { end: false });
+    return verdict(await outcome);
+  } finally {
+    await servers.stop();
+  }
+}
+
+function noTests(): number {
+  say('No test file matches.\n');
+  return 1;
+}
+
+function verdict({ success, tests, skipped }: Outcome): number {
+  if (tests === 0) return noTests();
+  const strict = process.env.CI === 'true';
+  if (skipped.length > 0) {
+    say(`\nNot run on this machine${strict ? ', which CI=true takes for a failure' : ''}:\n`);
+    for (const { name, file, reason } of skipped) say(`  ${name} (${relative(root, file)})\n    ${reason}\n`);
+  }
+  return success && !(strict && skipped.length > 0) ? 0 : 1;
+}
+
+function say(text: string): void {
+  process.stdout.write(text);
+}
