@@ -53,8 +53,10 @@ export function createDatabase({
       query_timeout: statementTimeoutMs + 500,
     }),
   });
-  // An idle connection that breaks has left the pool already; unheard, its event would end the process.
+  // A connection that breaks has left the pool already, and a query on it fails; unheard, the events would end the
+  // process.
   pool.on('error', () => {});
+  pool.on('connect', (client) => client.on('error', () => {}));
   const kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool: withoutSilentConnections(pool) }) });
 
   const translated = <T>(promise: Promise<T>): Promise<T> =>

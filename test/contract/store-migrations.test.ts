@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { sql } from 'kysely';
+import { createDatabase } from '../../broker/store/database.ts';
+import { migrate } from '../../broker/store/migrate.ts';
+import { useDatabase } from '../support/postgres.ts';
+import { useMigratedDatabase } from '../support/store.ts';
+
+test('migrates an empty database once when several brokers start at the same time', async (t) => {
+  const url = await useDatabase(t);
+  const start = () => migrate({ url, applicationName: 'test' });
+  const applied = await Promise.all([start(), start(), start()]);
+  assert.deepEqual(applied.map((names) => names.length).sort(), [0, 0, 5]);
+  assert.deepEqual(await start(), []);
+});
+
+test('refuses a database of a newer broker with a sentence for the operator', async (t) => {
+  const url = await useMigratedDatabase(t);
+  const database = createDatabase({ url, applicationName: 'test' });
+  t.after(() => database.close());
+  await database.run((db) =>
+    sql`insert into schema_migrations values ('0099-later', '2030-01-01T00:00:00Z')`.execute(db),
+  );
+  await assert.rejects(migrate({ url, applicationName: 'test' }), {
+    code: 'CONFIG_INVALID',
+    problems: ['the database belongs to a newer broker (it has "0099-later"): start that version or a later one'],
+  });
+});
+
+test('leaves an empty database empty when a migration fails', async (t) => {
+  const url = await useDatabase(t);
+  const database = createDatabase({ url, applicationName: 'test' });
+  t.after(() => database.close());
+  await database.run((db) => sql`create table audit_log (mine text)`.execute(db));
+  await assert.rejects(migrate({ url, applicationName: 'test' }), /sqlstate 42P07/);
+  const { rows } = await database.run((db) => sql`select from pg_tables where tablename = 'tenants'`.execute(db));
+  assert.deepEqual(rows, []);
+});
+
+test('says STORE_UNAVAILABLE where there is no database to migrate', async (t) => {
+  const url = new URL(await useDatabase(t));
+  url.pathname = '/not_there';
+  await assert.rejects(migrate({ url: url.href, applicationName: 'test' }), { code: 'STORE_UNAVAILABLE' });
+});
+
+test('explains every table to whoever looks into the database', async (t) => {
+  const url = await useMigratedDatabase(t);
+  const database = createDatabase({ url, applicationName: 'test' });
+  t.after(() => database.close());
+  const undescribed = await database.run((db) =>
+    sql<{ name: string }>`
+      select relname as name from pg_class
+      where relnamespace = 'public'::regnamespace and relkind = 'r' and obj_description(oid) is null
+        and relname not like 'schema_migrations%'`.execute(db),
+  );
+  assert.deepEqual(undescribed.rows, []);
+});

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { sql } from 'kysely';
+import { createDatabase } from '../../broker/store/database.ts';
+import { migrate } from '../../broker/store/migrate.ts';
+import { createStore } from '../../broker/store/store.ts';
+import { useMuteProxy } from '../support/mute-proxy.ts';
+import { useDatabase, useOwnPostgres } from '../support/postgres.ts';
+import { useStore } from '../support/store.ts';
+import { aChannel, aRecord, fill } from '../support/store-fixtures.ts';
+
+const unavailable = { code: 'STORE_UNAVAILABLE' };
+
+test('says STORE_UNAVAILABLE while PostgreSQL is gone, and works again without a restart', async (t) => {
+  const postgres = await useOwnPostgres(t);
+  const url = postgres.url('postgres');
+  await migrate({ url, applicationName: 'test' });
+  const database = createDatabase({ url, applicationName: 'test' });
+  t.after(() => database.close());
+  const store = createStore({ database });
+  await fill(store, aChannel());
+
+  await postgres.halt();
+  await assert.rejects(store.check(), unavailable);
+  await assert.rejects(store.channels.find('ch_1'), unavailable);
+  await assert.rejects(
+    store.channels.create(aChannel({ id: 'ch_2', name: 'two' }), aRecord('channel.add')),
+    unavailable,
+  );
+  await assert.rejects(store.audit.append(aRecord('token.release')), { code: 'AUDIT_UNAVAILABLE' });
+
+  await postgres.start();
+  await store.check();
+  assert.deepEqual(await store.channels.find('ch_1'), aChannel());
+});
+
+test('undoes a transaction that the server ends half-way', async (t) => {
+  const { store, database } = await useStore(t);
+  const work = database.transaction(async (trx) => {
+    await trx
+      .insertInto('tenants')
+      .values({ name: 'half', admins: [], created_at: new Date(0) })
+      .execute();
+    await sql`select pg_terminate_backend(pg_backend_pid())`.execute(trx);
+  });
+  await assert.rejects(work, unavailable);
+  assert.equal(await store.tenants.find('half'), undefined);
+});
+
+test('ends a statement that takes too long', async (t) => {
+  const url = await useDatabase(t);
+  const database = createDatabase({ url, applicationName: 'test', statementTimeoutMs: 50 });
+  t.after(() => database.close());
+  await assert.rejects(
+    database.run((db) => sql`select pg_sleep(60)`.execute(db)),
+    unavailable,
+  );
+  await database.check();
+});
+
+test('does not wait for ever when all connections are in use', async (t) => {
+  const url = await useDatabase(t);
+  const database = createDatabase({ url, applicationName: 'test', poolSize: 1, connectTimeoutMs: 50 });
+  t.after(() => database.close());
+  await database.transaction(async () => assert.rejects(database.check(), unavailable));
+  await database.check();
+});
+
+test('says who is connected', async (t) => {
+  const url = await useDatabase(t);
+  const database = createDatabase({ url, applicationName: 'token-broker eu-1' });
+  t.after(() => database.close());
+  const { rows } = await database.run((db) => sql`select current_setting('application_name') as name`.execute(db));
+  assert.deepEqual(rows, [{ name: 'token-broker eu-1' }]);
+});
+
+test('gives up a server that accepts and never answers, and uses no such connection again', async (t) => {
+  const mute = await useMuteProxy(t, await useDatabase(t));
+  const database = createDatabase({ url: mute.url, applicationName: 'test', poolSize: 1, statementTimeoutMs: 50 });
+  t.after(() => database.close());
+  await database.check();
+  mute.silence();
+  await assert.rejects(database.check(), unavailable);
+  await database.check();
+});
