@@ -13,7 +13,7 @@ import { createTransport, type TransportRequest } from './transport.ts';
 import { VaultFailure, type VaultFailureKind } from './vault-failure.ts';
 
 export interface VaultCall {
-  readonly method: 'GET' | 'LIST' | 'POST' | 'PATCH' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'DELETE';
   /** Without `/v1` and without a leading slash. */
   readonly path: string;
   readonly body?: Readonly<Record<string, unknown>>;
@@ -76,7 +76,9 @@ export function createVaultClient(settings: {
     }
     const { statusCode: status, body } = refused.data.response;
     const kind = status === 503 && (await isSealed()) ? 'sealed' : kindOf(status);
-    const problems = (errorList.safeParse(body).data?.errors ?? []).map((problem) => withoutValuesOf(call, problem));
+    const problems = (errorList.safeParse(body).data?.errors ?? []).map((problem) =>
+      onOneLine(withoutValuesOf(call, problem)),
+    );
     return new VaultFailure(kind, `${status} to ${call.method} ${call.path}`, { status, problems });
   }
 
@@ -109,6 +111,14 @@ function withoutValuesOf(call: VaultCall, problem: string): string {
   return sent
     .filter((value) => value.length >= 6)
     .reduce((text, value) => text.replaceAll(value, '[secret]'), problem.slice(0, 500));
+}
+
+/** Vault lists its errors as `1 error occurred:` and a bullet on the next line. */
+function onOneLine(problem: string): string {
+  return problem
+    .replace(/\s+/g, ' ')
+    .replace(/^1 error occurred: \* /, '')
+    .trim();
 }
 
 function stringsIn(value: unknown): string[] {

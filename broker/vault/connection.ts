@@ -132,7 +132,8 @@ export function createVaultConnection(settings: VaultSettings): VaultConnection 
       return dataOf(data, await send({ method: 'GET', path, options }, true), path);
     },
     async list(path, options) {
-      const body = await send({ method: 'LIST', path, options }, true).catch(missing);
+      // Not Vault's own verb LIST, which many a load balancer refuses.
+      const body = await send({ method: 'GET', path: `${path}?list=true`, options }, true).catch(missing);
       return body === undefined ? [] : dataOf(keys, body, path).keys;
     },
     async compute(path, body, data, options) {

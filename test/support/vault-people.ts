@@ -1,0 +1,71 @@
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import { Secret } from '../../broker/domain/secret.ts';
+import type { VaultConnection } from '../../broker/vault/connection.ts';
+import type { VaultLayout } from '../../vault-policies/layout.ts';
+
+/** Somebody who can log in to Vault. */
+export interface Person {
+  /** The `sub` of the person's identity tokens: Vault's entity id. */
+  readonly subject: string;
+  /** A new Vault login, as `vault login -method=userpass` makes it. */
+  logIn(): Promise<Secret<string>>;
+  /** A new identity token: what `vault read identity/oidc/token/ROLE` shows after a login. */
+  identityToken(): Promise<string>;
+}
+
+const id = z.object({ id: z.string() });
+const login = z.object({ auth: z.object({ client_token: z.string() }) });
+const identity = z.object({ data: z.object({ token: z.string() }) });
+
+/**
+ * Makes a person with a password login, an entity of that name, and the groups, which are made as well.
+ * `operator` needs the rights of an owner of Vault's identities, in tests the root token's.
+ */
+export async function createPerson(
+  vault: { readonly address: string; readonly operator: VaultConnection; readonly layout: VaultLayout },
+  person: { readonly name: string; readonly groups: readonly string[] },
+): Promise<Person> {
+  const { address, operator, layout } = vault;
+  const mount = `people-${randomBytes(5).toString('hex')}`;
+  const password = randomBytes(16).toString('hex');
+  await operator.write(`sys/auth/${mount}`, { type: 'userpass' });
+  await operator.write(`auth/${mount}/users/${person.name}`, {
+    password,
+    token_policies: [layout.policies['admin-identity']],
+  });
+  const mounts = await operator.read('sys/auth', z.record(z.string(), z.object({ accessor: z.string() })));
+  const entity = await operator.write('identity/entity', { name: person.name }, id.nullish());
+  const subject = entity?.id ?? (await operator.read(`identity/entity/name/${person.name}`, id)).id;
+  await operator.write('identity/entity-alias', {
+    name: person.name,
+    canonical_id: subject,
+    mount_accessor: mounts[`${mount}/`]?.accessor,
+  });
+  for (const name of person.groups) await join(operator, name, subject);
+
+  async function logIn(): Promise<Secret<string>> {
+    const response = await fetch(`${address}/v1/auth/${mount}/login/${person.name}`, {
+      method: 'POST',
+      body: JSON.stringify({ password }),
+    });
+    return new Secret(login.parse(await response.json()).auth.client_token);
+  }
+
+  return {
+    subject,
+    logIn,
+    async identityToken() {
+      const response = await fetch(`${address}/v1/identity/oidc/token/${layout.identity.role}`, {
+        headers: { 'X-Vault-Token': (await logIn()).reveal() },
+      });
+      return identity.parse(await response.json()).data.token;
+    },
+  };
+}
+
+async function join(operator: VaultConnection, group: string, member: string): Promise<void> {
+  const path = `identity/group/name/${group}`;
+  const stored = await operator.find(path, z.object({ member_entity_ids: z.array(z.string()).nullish() }));
+  await operator.write(path, { member_entity_ids: [...(stored?.member_entity_ids ?? []), member] });
+}
