@@ -44,11 +44,11 @@ export function createCompleteConsent(deps: {
 
   return async (caller: Owner, input: CompleteConsentInput): Promise<ConsentOutcome> => {
     const response = parseAuthorizationResponse(input.parameters, google.issuer);
-    const { consent, channel, request } = await take(caller, response, input.browserSecret);
+    const { consent, channel, request, expired } = await take(caller, response, input.browserSecret);
     const fail = (failure: ConsentFailure, facts = {}) =>
       failConsent(caller, { consent, channel, received: undefined }, failure, facts);
 
-    if (request.expiresAt <= clock.now()) return fail('expired');
+    if (expired) return fail('expired');
     if (response.kind === 'error') {
       return response.error === 'access_denied' ? fail('denied') : fail('google_refused', { error: response.error });
     }
@@ -92,12 +92,14 @@ export function createCompleteConsent(deps: {
     if (!browserSecret || hashSecret(browserSecret) !== request.browserHash) {
       return refuse(caller, 'state of another browser', consent);
     }
-    if (!(await store.consents.takeState(stateHash, request.browserHash, clock.now()))) {
-      return refuse(caller, 'state used before', consent);
-    }
     const channel = await store.channels.find(consent.channel);
     if (!channel) return refuse(caller, 'channel is gone', consent);
-    return { consent, channel, request };
+    const now = clock.now();
+    const expired = request.takenAt === undefined && request.expiresAt <= now;
+    if (!expired && !(await store.consents.takeState(stateHash, request.browserHash, now))) {
+      return refuse(caller, 'state used before', consent);
+    }
+    return { consent, channel, request, expired };
   }
 
   async function refuse(caller: Owner, reason: string, consent: Consent | undefined): Promise<never> {

@@ -1,0 +1,211 @@
+/**
+ * The only composition root of the broker. Reads in the order of the data: Vault holds the keys, PostgreSQL the record,
+ * Redis the newest tokens, Google the consents; flows decide; HTTP, gRPC and the scheduler let them run.
+ *
+ * What is opened pushes its closer; stop closes in reverse: first no new requests, last the connections.
+ */
+import { randomBytes, randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { setTimeout as timer } from 'node:timers/promises';
+import { openCache } from './cache/open-cache.ts';
+import type { Config } from './config.ts';
+import { createFlows } from './flow/flows.ts';
+import { createAuthorizationServer } from './google/authorization-server.ts';
+import { createYouTube } from './google/youtube.ts';
+import { startBrokerIdentity } from './grpc/broker-identity.ts';
+import { createIdentifyPeer } from './grpc/peer.ts';
+import { type GrpcServer, startGrpcServer } from './grpc/server.ts';
+import { createTokenService } from './grpc/token-service.ts';
+import { createOperationsServer } from './http/operations.ts';
+import { createHttpServer } from './http/server.ts';
+import { createJwtVerifier } from './jwt.ts';
+import type { Log } from './observability/log.ts';
+import { createMetrics } from './observability/metrics.ts';
+import type { Clock } from './ports.ts';
+import { openStore } from './store/open-store.ts';
+import { createVaultConnection } from './vault/connection.ts';
+import { createDpopKeys } from './vault/dpop-keys.ts';
+import { appRoleLogin } from './vault/login.ts';
+import { createOAuthClientSecrets } from './vault/oauth-client-secrets.ts';
+import { createCertificateAuthority } from './vault/server-certificate.ts';
+import { createTenantKeys } from './vault/tenant-keys.ts';
+
+export interface BrokerDeps {
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly version: string;
+}
+
+export interface Broker {
+  readonly httpPort: number;
+  readonly grpcPort: number;
+  readonly operationsPort: number;
+  /** Refreshes everything that is due now; answers how many channels that were. */
+  refreshDue(): Promise<number>;
+  /** Takes no new requests, lets running ones end, closes everything. */
+  stop(): Promise<void>;
+}
+
+const googleDeadlineMs = 10_000;
+const drainMs = 10_000;
+
+/** Starts a broker; what was opened is closed again where a later step fails. */
+export async function startBroker(config: Config, deps: BrokerDeps): Promise<Broker> {
+  const closers: (() => unknown)[] = [];
+  const close = async () => {
+    for (const closer of closers.splice(0).reverse()) await closer();
+  };
+  try {
+    return { ...(await open(config, deps, closers)), stop: close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]): Promise<Omit<Broker, 'stop'>> {
+  const { log, clock, version } = deps;
+  const random = randomBytes;
+  const randomFraction = Math.random;
+  const onFault = (err: unknown) => log.error({ err }, 'fault in the broker');
+
+  const vault = createVaultConnection({
+    address: config.vault.address,
+    ...(config.vault.namespace ? { namespace: config.vault.namespace } : {}),
+    ...(config.vault.caFile ? { caCertPem: await readFile(config.vault.caFile, 'utf8') } : {}),
+    login: appRoleLogin({ ...config.vault, mount: config.vault.appRoleMount }),
+    clock,
+    random: randomFraction,
+    log,
+  });
+  closers.push(() => vault.close());
+  const keys = createTenantKeys({ vault, transit: config.vault.transitMount });
+  const dpopKeys = createDpopKeys({ vault, transit: config.vault.transitMount });
+  const secrets = createOAuthClientSecrets({ vault, kv: config.vault.kvMount });
+  const authority = createCertificateAuthority({ vault, pki: config.vault.pkiMount });
+
+  const store = await openStore({ ...config.store, log });
+  closers.push(() => store.close());
+  const cache = openCache({ redisUrl: config.cache.redisUrl, keys, clock, random, randomFraction, log });
+  closers.push(() => cache.close());
+
+  const google = createAuthorizationServer({
+    settings: {
+      issuer: config.google.issuer,
+      authorizationUrl: config.google.authorizationUrl,
+      tokenUrl: config.google.tokenUrl,
+      redirectUri: `${config.http.publicUrl}/oauth2/callback`,
+      deadlineMs: googleDeadlineMs,
+    },
+    secrets,
+    dpopKeys,
+    verifyJwt: createJwtVerifier({
+      issuer: config.google.issuer,
+      // Google writes itself with and without the scheme.
+      issuerAliases: [config.google.issuer.replace(/^https:\/\//, '')],
+      audience: [],
+      jwksUri: config.google.jwksUrl,
+      now: () => clock.now(),
+      deadlineMs: googleDeadlineMs,
+    }),
+    clock,
+    random,
+  });
+  const youtube = createYouTube({ url: config.google.youtubeUrl, deadlineMs: googleDeadlineMs });
+
+  const metrics = createMetrics();
+  const flows = createFlows({
+    store,
+    keys,
+    dpopKeys,
+    secrets,
+    google,
+    youtube,
+    cache,
+    clock,
+    random,
+    randomFraction,
+    pause: (ms) => timer(ms),
+    sleep,
+    newRequestId: randomUUID,
+    onRefreshed: metrics.refreshed,
+    onFault,
+    operatorsGroup: config.identity.operatorsGroup,
+    defaultRegion: config.region,
+    trustDomain: config.trustDomain,
+    linkTtlMs: config.consent.linkTtlMs,
+    refreshConcurrency: config.refresh.concurrency,
+  });
+
+  let grpc: GrpcServer | undefined;
+  const identity = await startBrokerIdentity({
+    authority,
+    spiffeId: `spiffe://${config.trustDomain}/broker`,
+    pkiRole: config.vault.pkiRole,
+    clock,
+    randomFraction,
+    sleep,
+    onRotated: (rotated) => {
+      metrics.certificateEnds(rotated.notAfter);
+      grpc?.rotate(rotated);
+    },
+    onFault,
+  });
+  closers.push(() => identity.stop());
+
+  const operations = await createOperationsServer({
+    checks: { vault: () => vault.check(), database: () => store.check(), cache: () => cache.check() },
+    metrics: metrics.text,
+    deadlineMs: 3_000,
+    log,
+  }).listen(config.operations.listen);
+  closers.push(() => operations.close());
+
+  flows.scheduler.start();
+  closers.push(() => flows.scheduler.stop());
+
+  grpc = await startGrpcServer({
+    listen: config.grpc.listen,
+    identity: identity.current(),
+    tokenService: createTokenService({
+      identifyPeer: createIdentifyPeer({ trustDomain: config.trustDomain, clock, newRequestId: randomUUID }),
+      getAccessToken: flows.getAccessToken,
+      recordDeniedIdentity: flows.recordDeniedIdentity,
+      newRequestId: randomUUID,
+      onAnswered: metrics.tokenRequested,
+      onFault,
+    }),
+  });
+  closers.push(() => grpc?.stop(drainMs));
+
+  const http = await createHttpServer({
+    flows,
+    verifyIdentity: createJwtVerifier({
+      issuer: config.identity.issuer,
+      audience: config.identity.audience,
+      now: () => clock.now(),
+      deadlineMs: 5_000,
+    }),
+    claims: config.identity.claims,
+    publicUrl: config.http.publicUrl,
+    trustedProxies: config.http.trustedProxies,
+    authorizationUrl: config.google.authorizationUrl,
+    log,
+    random,
+    version,
+  }).listen(config.http.listen);
+  closers.push(() => http.close());
+
+  log.info({ http: http.port, grpc: grpc.port, operations: operations.port, version }, 'broker serves');
+  return {
+    httpPort: http.port,
+    grpcPort: grpc.port,
+    operationsPort: operations.port,
+    refreshDue: () => flows.scheduler.runOnce(),
+  };
+}
+
+/** Waits; ends early, without an error, when the signal fires. */
+async function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  await timer(ms, undefined, { signal }).catch(() => undefined);
+}

@@ -1,0 +1,73 @@
+import { type Broker, startBroker } from '../../broker/broker.ts';
+import { loadConfig } from '../../broker/config.ts';
+import { createLog } from '../../broker/observability/log.ts';
+import type { Clock } from '../../broker/ports.ts';
+import { freePort } from '../../stack/free-port.ts';
+import { brokerRole } from '../../vault-policies/layout.ts';
+import type { PracticeGoogle } from '../fake-google/server.ts';
+import type { Scope } from './scope.ts';
+import { credentialFiles, type SetUpVault } from './vault-set-up.ts';
+
+/** A broker in this process, on ports of its own, with real parts behind it. */
+export interface RunningBroker extends Broker {
+  readonly publicUrl: string;
+  readonly operationsUrl: string;
+  /** Where browsers come back to; register it at Google before the first consent. */
+  readonly redirectUri: string;
+  /** Every line that it has logged. */
+  readonly log: readonly string[];
+}
+
+export interface BrokerParts {
+  readonly vault: SetUpVault;
+  readonly google: PracticeGoogle;
+  readonly databaseUrl: string;
+  readonly redisUrl: string | undefined;
+  readonly clock: Clock;
+  /** Settings that differ from the usual ones. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/** Starts a broker as `broker serve` does, from an environment; it is stopped with the scope. */
+export async function useBroker(scope: Scope, parts: BrokerParts): Promise<RunningBroker> {
+  const { vault, google, clock } = parts;
+  const files = await credentialFiles(scope, vault.operator, vault.layout, brokerRole);
+  const { mounts, trustDomain } = vault.layout;
+  const publicUrl = `http://127.0.0.1:${await freePort()}`;
+  const config = loadConfig({
+    BROKER_LISTEN: new URL(publicUrl).host,
+    BROKER_PUBLIC_URL: publicUrl,
+    BROKER_GRPC_LISTEN: '127.0.0.1:0',
+    BROKER_OPERATIONS_LISTEN: '127.0.0.1:0',
+    BROKER_TRUST_DOMAIN: trustDomain,
+    DATABASE_URL: parts.databaseUrl,
+    ...(parts.redisUrl ? { REDIS_URL: parts.redisUrl } : {}),
+    VAULT_ADDR: vault.address,
+    BROKER_VAULT_ROLE_ID_FILE: files.roleIdFile,
+    BROKER_VAULT_SECRET_ID_FILE: files.secretIdFile,
+    BROKER_VAULT_TRANSIT_MOUNT: mounts.transit,
+    BROKER_VAULT_KV_MOUNT: mounts.kv,
+    BROKER_VAULT_PKI_MOUNT: mounts.pki,
+    BROKER_VAULT_APPROLE_MOUNT: mounts.approle,
+    BROKER_OIDC_ISSUER: `${vault.address}/v1/identity/oidc`,
+    BROKER_GOOGLE_ISSUER: google.endpoints.issuer,
+    BROKER_GOOGLE_AUTHORIZATION_URL: google.endpoints.authorization,
+    BROKER_GOOGLE_TOKEN_URL: google.endpoints.token,
+    BROKER_GOOGLE_REVOCATION_URL: google.endpoints.revocation,
+    BROKER_GOOGLE_JWKS_URL: google.endpoints.jwks,
+    BROKER_GOOGLE_YOUTUBE_URL: google.url,
+    BROKER_LOG_LEVEL: 'debug',
+    ...parts.settings,
+  });
+  const lines: string[] = [];
+  const log = createLog({ level: config.operations.logLevel, destination: { write: (line) => void lines.push(line) } });
+  const broker = await startBroker(config, { log, clock, version: 'test' });
+  scope.after(() => broker.stop());
+  return {
+    ...broker,
+    publicUrl,
+    operationsUrl: `http://127.0.0.1:${broker.operationsPort}`,
+    redirectUri: `${publicUrl}/oauth2/callback`,
+    log: lines,
+  };
+}
