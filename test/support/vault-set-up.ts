@@ -8,7 +8,7 @@ import { applyBootstrap } from '../../vault-policies/bootstrap.ts';
 import { issueCredential } from '../../vault-policies/credentials.ts';
 import { brokerRole, layout, type VaultLayout } from '../../vault-policies/layout.ts';
 import { type Scope, useFolder } from './scope.ts';
-import { useVault } from './vault.ts';
+import { type SharedVault, useVault } from './vault.ts';
 
 /** A Vault that the bootstrap has set up below a prefix of its own. */
 export interface SetUpVault {
@@ -32,9 +32,12 @@ export interface CredentialFiles {
 
 const tokenAnswer = z.object({ auth: z.object({ client_token: z.string() }) });
 
-/** Lends a Vault with mounts, policies and roles in place, on the test run's server. */
-export async function useSetUpVault(scope: Scope): Promise<SetUpVault> {
-  const { address, rootToken, prefix } = await useVault(scope);
+/** Lends a Vault with mounts, policies and roles in place: on the test run's server, or on the one given. */
+export async function useSetUpVault(
+  scope: Scope,
+  server?: Pick<SharedVault, 'address' | 'rootToken'>,
+): Promise<SetUpVault> {
+  const { address, rootToken, prefix } = server ? { ...server, prefix: 'own' } : await useVault(scope);
   const operator = connect(scope, { address, login: tokenLogin(new Secret(rootToken)) });
   const names = layout({ prefix: `${prefix}-`, trustDomain: 'media.example' });
   await applyBootstrap(operator, names);
