@@ -51,7 +51,7 @@ path "auth/${approle}/role" {
 path "auth/${approle}/role/+" {
   capabilities = ["create", "read", "update", "delete"]
   allowed_parameters = {
-    "token_policies"          = ["${workloadPolicy}"]
+    "token_policies"          = [["${workloadPolicy}"]]
     "token_no_default_policy" = [true]
     "token_type"              = ["batch"]
     "token_ttl"               = []
