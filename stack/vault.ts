@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { findVault } from './find-server.mjs';
 import { freePort } from './free-port.ts';
-import { startProcess } from './process.ts';
+import { type ServerProcess, startProcess } from './process.ts';
 
 const READY_WITHIN_MS = 60_000;
 const LOOK_AGAIN_MS = 50;
@@ -56,7 +56,7 @@ export async function startVault({ directory, env }: VaultOptions): Promise<Vaul
   const call = createCaller(address);
   try {
     const [, name = 'Vault', version = ''] = await server.line(/Version: (OpenBao|Vault) v([^\s,]+)/, READY_WITHIN_MS);
-    await Promise.race([answers(address), server.ended.then(rejectEnded)]);
+    await answers(server, `${address}/v1/sys/seal-status`);
     const { keys, root_token: rootToken } = await call<{ keys: [string]; root_token: string }>('sys/init', {
       secret_shares: 1,
       secret_threshold: 1,
@@ -64,7 +64,7 @@ export async function startVault({ directory, env }: VaultOptions): Promise<Vaul
     const unseal = async () => {
       await call('sys/unseal', { key: keys[0] });
       // Unsealed is not yet active: for a moment it answers as a standby.
-      await answers(address, 'sys/health');
+      await answers(server, `${address}/v1/sys/health`);
     };
     await unseal();
     return {
@@ -95,18 +95,16 @@ function configurationFor(port: number, address: string): object {
   };
 }
 
-function rejectEnded(how: string): never {
-  throw new Error(`the vault server ended (${how})`);
-}
-
-/** Polls until the server answers; a path of its API answers 200 only when the server can serve. */
-async function answers(address: string, path?: string): Promise<void> {
-  for (const end = Date.now() + READY_WITHIN_MS; Date.now() < end; await delay(LOOK_AGAIN_MS)) {
-    const response = await fetch(`${address}/v1/${path ?? 'sys/seal-status'}`).catch(() => undefined);
+/** Polls until the server answers 200 at a URL. */
+async function answers(server: ServerProcess, url: string): Promise<void> {
+  for (const end = Date.now() + READY_WITHIN_MS; Date.now() < end; ) {
+    const response = await fetch(url).catch(() => undefined);
     await response?.arrayBuffer();
     if (response?.ok) return;
+    const ended = await Promise.race([server.ended, delay(LOOK_AGAIN_MS)]);
+    if (ended !== undefined) throw new Error(`the vault server ended (${ended}) before it was ready`);
   }
-  throw new Error(`the vault server did not become ready within ${READY_WITHIN_MS} ms`);
+  throw new Error(`the vault server was not ready within ${READY_WITHIN_MS} ms`);
 }
 
 function createCaller(address: string) {

@@ -15,7 +15,7 @@ import { startSharedServers } from './runner/shared-servers.ts';
 import { findTestFiles, type TestFile } from './runner/test-files.ts';
 
 // For a single test that hangs; files that do not end are the business of leak-check.ts.
-const TEST_DEADLINE_MS = 120_000;
+const TEST_DEADLINE_MS = 60_000;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const { values, positionals } = parseArgs({ options: { vault: { type: 'boolean' } }, allowPositionals: true });
