@@ -25,7 +25,7 @@ export function loadCliConfig(environment: Environment): CliConfig {
   return load(cliSettings, environment, namesOf(brokerSettings));
 }
 
-/** Describes every setting, for docs/configuration.md and `broker help settings`. */
+/** Describes every setting, for docs/configuration.md and `broker settings`. */
 export function describeConfig(): Described {
   return describe([
     {

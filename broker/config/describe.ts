@@ -16,7 +16,7 @@ export interface Described {
 
 const introduction = `# Configuration
 
-<!-- Written by \`broker help settings --markdown\` from broker/config.ts; a test compares them. -->
+<!-- Written by \`broker settings --markdown\` from broker/config.ts; a test compares them. -->
 
 Everything is set by environment variables. They are read once, at the start, and every mistake is reported together:
 an unknown \`BROKER_…\` name, an empty value and a value that cannot be read are mistakes, never replaced by a default.

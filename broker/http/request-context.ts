@@ -14,7 +14,7 @@ export interface RequestContext {
 export function createRequestContext(deps: { clientIp: ClientIp; random: RandomBytes }) {
   return (request: Request, response: Response, next: NextFunction): void => {
     const given = request.get('x-request-id');
-    const requestId = given && /^[A-Za-z0-9._-]{1,64}$/.test(given) ? given : deps.random(12).toString('hex');
+    const requestId = given && /^[A-Za-z0-9._-]{1,64}$/.test(given) ? given : deps.random(8).toString('hex');
     const context: RequestContext = {
       requestId,
       ip: deps.clientIp(request.socket.remoteAddress, request.headers),

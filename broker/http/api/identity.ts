@@ -59,7 +59,7 @@ function personOf(
     kind: 'person',
     subject,
     displayName: typeof name === 'string' && name !== '' ? name : undefined,
-    groups: [groups].flat().filter((group) => typeof group === 'string' && group !== ''),
+    groups: [groups].flat().filter((group): group is string => typeof group === 'string' && group !== ''),
     ip,
     requestId,
   };

@@ -65,7 +65,7 @@ const failures: Readonly<Record<ConsentFailure, (facts: MessageFacts) => Consent
   }),
   scope_missing: ({ missingScopes = [] }) => ({
     mood: 'attention',
-    title: 'One tick was missing',
+    title: missingScopes.length > 1 ? 'Some ticks were missing' : 'One tick was missing',
     happened: `On Google’s page this was left out: ${list(nameScopes(missingScopes))}. The connection cannot work without, so nothing was connected.`,
     todo: ['Start again and tick every box on Google’s page (“Select all”), then choose “Continue”.'],
   }),

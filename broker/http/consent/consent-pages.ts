@@ -3,7 +3,7 @@ import type { ConsentView } from '../../flow/view-consent.ts';
 import { type Html, html } from '../pages/html.ts';
 import { type Page, renderPage } from '../pages/layout.ts';
 import { type ConsentMessage, messageForError, messageForFailure } from './consent-messages.ts';
-import type { ConsentResult } from './consent-what.ts';
+import type { ConsentResult } from './consent-result.ts';
 import { areHarmless, explainScopes } from './permissions.ts';
 
 const connections = html`<a href="https://myaccount.google.com/connections" rel="noreferrer">myaccount.google.com/connections</a>`;

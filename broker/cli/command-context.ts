@@ -1,0 +1,59 @@
+/** What the commands are given. */
+import { type Command, Option } from 'commander';
+import type { Secret } from '../domain/secret.ts';
+import type { ApiClient } from './api-client.ts';
+import type { Output, OutputFormat } from './output.ts';
+import type { SecretSource } from './secret-input.ts';
+
+export interface CommandContext {
+  readonly output: Output;
+  /** Reads the settings and looks for an identity when a command calls the API, not before. */
+  readonly api: () => ApiClient;
+  readonly secretSource: SecretSource;
+  readonly processes: Processes;
+  readonly vault: VaultCommands;
+}
+
+/** What main.ts runs. */
+export interface Processes {
+  /** Runs the broker until it is stopped. */
+  readonly serve: () => Promise<void>;
+  /** Brings the database to this version; answers what was done, oldest first. */
+  readonly migrate: () => Promise<readonly string[]>;
+}
+
+/** Acts on Vault with the operator's own login; main.ts wires them to vault-policies/. */
+export interface VaultCommands {
+  readonly plan: () => Promise<readonly VaultStep[]>;
+  readonly apply: (onStep: (step: VaultStep) => void) => Promise<readonly VaultStep[]>;
+  readonly addWorkload: (
+    name: string,
+    cidrs: readonly string[],
+  ) => Promise<{ readonly action: VaultStep['action']; readonly spiffeId: string }>;
+  readonly issueCredential: (role: string) => Promise<{ readonly roleId: string; readonly secretId: Secret<string> }>;
+}
+
+export interface VaultStep {
+  readonly name: string;
+  readonly action: 'create' | 'change' | 'ok';
+  readonly reason: string;
+}
+
+/** Adds `-o table|json` to a command. */
+export function withOutput(command: Command): Command {
+  return command.addOption(
+    new Option('-o, --output <format>', 'table for people, json for scripts')
+      .choices(['table', 'json'])
+      .default('table'),
+  );
+}
+
+/** The option that `withOutput` adds. */
+export interface OutputOption {
+  readonly output: OutputFormat;
+}
+
+/** Collects an option that may be given several times. */
+export function several(value: string, earlier: readonly string[] = []): readonly string[] {
+  return [...earlier, value];
+}

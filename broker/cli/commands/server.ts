@@ -1,0 +1,29 @@
+import type { Command } from 'commander';
+import { describeConfig } from '../../config.ts';
+import type { CommandContext } from '../command-context.ts';
+
+/** `broker serve|migrate|settings` */
+export function addServerCommands(program: Command, { output, processes }: CommandContext): void {
+  program
+    .command('serve')
+    .description('run the broker until it is stopped')
+    .action(() => processes.serve());
+
+  program
+    .command('migrate')
+    .description('bring the database to this version (serve does it, too)')
+    .action(async () => {
+      const done = await processes.migrate();
+      for (const name of done) output.say(`done  ${name}`);
+      if (done.length === 0) output.say('The database is up to date.');
+    });
+
+  program
+    .command('settings')
+    .description('list all settings')
+    .option('--markdown', 'as docs/configuration.md', false)
+    .action(({ markdown }: { markdown: boolean }) => {
+      const described = describeConfig();
+      output.text(markdown ? described.markdown : described.text);
+    });
+}

@@ -1,0 +1,152 @@
+/** Flows that need nothing behind them: for what the HTTP room and the CLI do with their answers. */
+import type { Person } from '../../broker/domain/caller.ts';
+import type { Channel } from '../../broker/domain/channel.ts';
+import { Secret } from '../../broker/domain/secret.ts';
+import { BrokerError } from '../../broker/errors.ts';
+import type { DeniedIdentity, Flows } from '../../broker/http/flows.ts';
+import type { StoredOAuthClient, Tenant, WorkloadAccess } from '../../broker/ports.ts';
+
+export const at = new Date('2026-03-01T12:00:00Z');
+export const linkToken = 'link-0123456789012345678901234567890123456789';
+export const state = 'state-0123456789012345678901234567890123456789';
+export const browserSecret = 'browser-01234567890123456789012345678901234567';
+export const ciphertext = 'vault:v1:canary-ciphertext';
+
+/** A channel with a consent behind it. */
+export const activeChannel: Channel = {
+  id: 'ch_0123456789abcdefghjkmnpqrs',
+  tenant: 'acme',
+  name: 'north-studio',
+  region: 'default',
+  oauthClient: 'uploads',
+  state: 'active',
+  reason: 'consented',
+  owner: 'alice',
+  admins: ['group:studio'],
+  requestedScopes: ['https://www.googleapis.com/auth/youtube.upload', 'openid'],
+  grant: {
+    generation: 1,
+    refreshTokenEncrypted: ciphertext,
+    refreshTokenHash: 'canary-hash',
+    dpopKeyVersion: 1,
+    scopes: ['https://www.googleapis.com/auth/youtube.upload', 'openid'],
+    googleSubject: 'canary-google-subject',
+    youtubeChannelId: 'UC123',
+    youtubeTitle: 'North Studio',
+    consentedAt: at,
+    accessTokenCacheKey: 'canary-cache-key',
+    tokenExpiresAt: new Date('2026-03-01T13:00:00Z'),
+    lastRefreshAt: at,
+    refreshDueAt: new Date('2026-03-01T12:30:00Z'),
+    refreshFailures: 0,
+    lastFailure: undefined,
+  },
+  createdAt: at,
+  updatedAt: at,
+};
+
+export interface FakeFlows extends Flows {
+  /** Who was refused for a bad identity. */
+  readonly denied: DeniedIdentity[];
+  /** The client secrets that were handed over. */
+  readonly clientSecrets: Secret<string>[];
+}
+
+/** Keeps what it is told in memory; single flows can be replaced. */
+export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flows> = {}): FakeFlows {
+  const tenants: Tenant[] = [];
+  const clients: StoredOAuthClient[] = [];
+  const channels = new Map<string, Channel>();
+  const workloads: WorkloadAccess[] = [];
+  const denied: DeniedIdentity[] = [];
+  const clientSecrets: Secret<string>[] = [];
+  const consentLink = { token: new Secret(linkToken), expiresAt: new Date('2026-03-04T12:00:00Z') };
+
+  function channelOf(id: string): Channel {
+    const channel = channels.get(id);
+    if (!channel) throw new BrokerError('CHANNEL_NOT_FOUND');
+    return channel;
+  }
+
+  function operator(caller: Person): void {
+    if (!caller.groups.includes('operators')) throw new BrokerError('ACCESS_DENIED', { detail: 'not an operator' });
+  }
+
+  return {
+    denied,
+    clientSecrets,
+    createTenant: async (caller, { name, admins }) => {
+      operator(caller);
+      if (tenants.some((tenant) => tenant.name === name)) throw new BrokerError('ALREADY_EXISTS');
+      const tenant = { name, admins: admins.length > 0 ? admins : [`user:${caller.subject}`], createdAt: at };
+      tenants.push(tenant);
+      return tenant;
+    },
+    listTenants: async () => tenants,
+    addOAuthClient: async (caller, { name, clientId, clientSecret, dpop }) => {
+      operator(caller);
+      clientSecrets.push(clientSecret);
+      const client = { name, clientId, dpop, createdAt: at };
+      clients.push(client);
+      return client;
+    },
+    listOAuthClients: async () => clients,
+    addChannel: async (caller, input) => {
+      const channel: Channel = {
+        ...activeChannel,
+        id: `ch_${String(channels.size + 1).padStart(26, '0')}`,
+        tenant: input.tenant,
+        name: input.name,
+        oauthClient: input.oauthClient,
+        region: input.region ?? 'default',
+        owner: input.owner ?? caller.subject,
+        admins: input.admins ?? [],
+        requestedScopes: input.scopes ?? activeChannel.requestedScopes,
+        state: 'pending_consent',
+        reason: 'created',
+        grant: undefined,
+      };
+      channels.set(channel.id, channel);
+      return { channel, consentLink };
+    },
+    listChannels: async (_caller, { tenant, state: wanted }) =>
+      [activeChannel, ...channels.values()].filter(
+        (channel) => (!tenant || channel.tenant === tenant) && (!wanted || channel.state === wanted),
+      ),
+    showChannel: async (_caller, { channel }) => ({
+      channel: channel === activeChannel.id ? activeChannel : channelOf(channel),
+      workloads: workloads.filter((access) => access.channel === channel),
+    }),
+    inviteConsent: async (_caller, { channel }) => {
+      if (channel !== activeChannel.id) channelOf(channel);
+      return consentLink;
+    },
+    allowWorkload: async (caller, { channel, spiffeId, reason }) => {
+      const access = { spiffeId, channel, tenant: 'acme', reason, createdBy: caller.subject, createdAt: at };
+      workloads.push(access);
+      return access;
+    },
+    recordDeniedIdentity: async (refused) => {
+      denied.push(refused);
+    },
+    viewConsent: async (_caller, { link }) => {
+      if (link.reveal() !== linkToken) throw new BrokerError('INVALID_CONSENT_LINK', { detail: 'unknown link' });
+      return {
+        tenant: 'acme',
+        channelName: 'north-studio',
+        scopes: [...activeChannel.requestedScopes, 'https://www.googleapis.com/auth/youtube.readonly', 'email'],
+        youtubeTitle: undefined,
+      };
+    },
+    beginConsent: async () => ({
+      authorizationUrl: `${authorizationUrl}?state=${state}`,
+      browserSecret: new Secret(browserSecret),
+      expiresAt: new Date('2026-03-01T12:10:00Z'),
+    }),
+    completeConsent: async (_caller, { browserSecret: given }) => {
+      if (given?.reveal() !== browserSecret) throw new BrokerError('INVALID_AUTHORIZATION_RESPONSE');
+      return { kind: 'completed', tenant: 'acme', channelName: 'north-studio', youtubeTitle: 'North Studio' };
+    },
+    ...replaced,
+  };
+}
