@@ -4,6 +4,7 @@ import { sql } from 'kysely';
 import { createDatabase } from '../../broker/store/database.ts';
 import { migrate } from '../../broker/store/migrate.ts';
 import { useDatabase } from '../support/postgres.ts';
+import { atEnd } from '../support/scope.ts';
 import { useMigratedDatabase } from '../support/store.ts';
 
 test('migrates an empty database once when several brokers start at the same time', async (t) => {
@@ -17,7 +18,7 @@ test('migrates an empty database once when several brokers start at the same tim
 test('refuses a database of a newer broker with a sentence for the operator', async (t) => {
   const url = await useMigratedDatabase(t);
   const database = createDatabase({ url, applicationName: 'test' });
-  t.after(() => database.close());
+  atEnd(t, () => database.close());
   await database.run((db) =>
     sql`insert into schema_migrations values ('0099-later', '2030-01-01T00:00:00Z')`.execute(db),
   );
@@ -30,7 +31,7 @@ test('refuses a database of a newer broker with a sentence for the operator', as
 test('leaves an empty database empty when a migration fails', async (t) => {
   const url = await useDatabase(t);
   const database = createDatabase({ url, applicationName: 'test' });
-  t.after(() => database.close());
+  atEnd(t, () => database.close());
   await database.run((db) => sql`create table audit_log (mine text)`.execute(db));
   await assert.rejects(migrate({ url, applicationName: 'test' }), /sqlstate 42P07/);
   const { rows } = await database.run((db) => sql`select from pg_tables where tablename = 'tenants'`.execute(db));
@@ -46,7 +47,7 @@ test('says STORE_UNAVAILABLE where there is no database to migrate', async (t) =
 test('explains every table to whoever looks into the database', async (t) => {
   const url = await useMigratedDatabase(t);
   const database = createDatabase({ url, applicationName: 'test' });
-  t.after(() => database.close());
+  atEnd(t, () => database.close());
   const undescribed = await database.run((db) =>
     sql<{ name: string }>`
       select relname as name from pg_class

@@ -6,6 +6,7 @@ import { migrate } from '../../broker/store/migrate.ts';
 import { createStore } from '../../broker/store/store.ts';
 import { useMuteProxy } from '../support/mute-proxy.ts';
 import { useDatabase, useOwnPostgres } from '../support/postgres.ts';
+import { atEnd } from '../support/scope.ts';
 import { useStore } from '../support/store.ts';
 import { aChannel, aRecord, fill } from '../support/store-fixtures.ts';
 
@@ -16,7 +17,7 @@ test('says STORE_UNAVAILABLE while PostgreSQL is gone, and works again without a
   const url = postgres.url('postgres');
   await migrate({ url, applicationName: 'test' });
   const database = createDatabase({ url, applicationName: 'test' });
-  t.after(() => database.close());
+  atEnd(t, () => database.close());
   const store = createStore({ database });
   await fill(store, aChannel());
 
@@ -50,7 +51,7 @@ test('undoes a transaction that the server ends half-way', async (t) => {
 test('ends a statement that takes too long', async (t) => {
   const url = await useDatabase(t);
   const database = createDatabase({ url, applicationName: 'test', statementTimeoutMs: 50 });
-  t.after(() => database.close());
+  atEnd(t, () => database.close());
   await assert.rejects(
     database.run((db) => sql`select pg_sleep(60)`.execute(db)),
     unavailable,
@@ -61,7 +62,7 @@ test('ends a statement that takes too long', async (t) => {
 test('does not wait for ever when all connections are in use', async (t) => {
   const url = await useDatabase(t);
   const database = createDatabase({ url, applicationName: 'test', poolSize: 1, connectTimeoutMs: 50 });
-  t.after(() => database.close());
+  atEnd(t, () => database.close());
   await database.transaction(async () => assert.rejects(database.check(), unavailable));
   await database.check();
 });
@@ -69,7 +70,7 @@ test('does not wait for ever when all connections are in use', async (t) => {
 test('says who is connected', async (t) => {
   const url = await useDatabase(t);
   const database = createDatabase({ url, applicationName: 'token-broker eu-1' });
-  t.after(() => database.close());
+  atEnd(t, () => database.close());
   const { rows } = await database.run((db) => sql`select current_setting('application_name') as name`.execute(db));
   assert.deepEqual(rows, [{ name: 'token-broker eu-1' }]);
 });
@@ -77,7 +78,7 @@ test('says who is connected', async (t) => {
 test('gives up a server that accepts and never answers, and uses no such connection again', async (t) => {
   const mute = await useMuteProxy(t, await useDatabase(t));
   const database = createDatabase({ url: mute.url, applicationName: 'test', poolSize: 1, statementTimeoutMs: 50 });
-  t.after(() => database.close());
+  atEnd(t, () => database.close());
   await database.check();
   mute.silence();
   await assert.rejects(database.check(), unavailable);

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import type { Scope } from './scope.ts';
+import { atEnd, type Scope } from './scope.ts';
 
 /**
  * Stands before a server. `silence` passes nothing on any more and closes nothing, as a dead network path does, on the
@@ -27,7 +27,7 @@ export async function useMuteProxy(scope: Scope, target: string): Promise<{ read
   });
   proxy.listen(0, '127.0.0.1');
   await once(proxy, 'listening');
-  scope.after(async () => {
+  atEnd(scope, async () => {
     for (const socket of sockets) socket.destroy();
     proxy.close();
     await once(proxy, 'close');

@@ -3,7 +3,7 @@ import { createDatabase, type Database } from '../../broker/store/database.ts';
 import { migrate } from '../../broker/store/migrate.ts';
 import { createStore } from '../../broker/store/store.ts';
 import { useDatabase } from './postgres.ts';
-import type { Scope } from './scope.ts';
+import { atEnd, type Scope } from './scope.ts';
 
 const migrated = {
   name: 'migrated',
@@ -19,6 +19,6 @@ export function useMigratedDatabase(scope: Scope): Promise<string> {
 export async function useStore(scope: Scope): Promise<{ store: Store; database: Database; url: string }> {
   const url = await useMigratedDatabase(scope);
   const database = createDatabase({ url, applicationName: 'test' });
-  scope.after(() => database.close());
+  atEnd(scope, () => database.close());
   return { store: createStore({ database }), database, url };
 }
