@@ -1,0 +1,102 @@
+/**
+ * The way to the broker across rotations. A connection lives and dies with the certificate that it was made with: an
+ * open one outlives its certificate, and the broker then refuses every call on it. So each rotation makes a new
+ * connection beside the old one, and the calls move over once the broker has accepted it, at the latest when the old
+ * certificate ends.
+ */
+import type { SpiffeId } from '../identity/spiffe-id.ts';
+import { fromTimestamp, type GetAccessTokenRequest } from '../proto/load.ts';
+import { type BrokerConnection, createBrokerConnector } from './broker-connection.ts';
+import { sidecarError } from './errors.ts';
+import type { WorkloadSvid } from './svid-issuer.ts';
+
+/** Google's clients give up after 3 s. */
+const DEADLINE_MS = 2_000;
+
+/** An access token as the broker released it. */
+export interface ReleasedToken {
+  readonly channelId: string;
+  readonly accessToken: string;
+  /** Milliseconds since 1970. */
+  readonly expiresAt: number;
+  readonly scopes: readonly string[];
+  /** `UC…` */
+  readonly youtubeChannelId: string;
+}
+
+export interface BrokerClient {
+  /** Takes a new certificate into use. */
+  use(svid: WorkloadSvid): void;
+  /**
+   * Asks for the token of a channel.
+   *
+   * @throws SidecarError with the broker's code, or STARTING, IDENTITY_EXPIRED, BROKER_UNREACHABLE, BROKER_NOT_TRUSTED,
+   * BROKER_FAILING.
+   */
+  getAccessToken(request: Partial<GetAccessTokenRequest>): Promise<ReleasedToken>;
+  /** Resolves to whether the broker has accepted a connection, or does within the time given. */
+  connected(withinMs: number): Promise<boolean>;
+  close(): void;
+}
+
+export interface BrokerClientOptions {
+  /** `HOST:PORT`. */
+  readonly address: string;
+  readonly spiffeId: SpiffeId;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+export function createBrokerClient({ address, spiffeId, now }: BrokerClientOptions): BrokerClient {
+  const connect = createBrokerConnector(address, spiffeId);
+  const open = new Set<BrokerConnection>();
+  let current: BrokerConnection | undefined;
+  let candidate: BrokerConnection | undefined;
+
+  const close = (connection: BrokerConnection | undefined) => {
+    if (connection && open.delete(connection)) connection.close();
+  };
+
+  const moveTo = (next: BrokerConnection) => {
+    const old = current;
+    current = next;
+    candidate = undefined;
+    // Calls on their way end first.
+    setTimeout(() => close(old), DEADLINE_MS).unref();
+  };
+
+  const inForce = () => {
+    if (!current) throw sidecarError('STARTING');
+    // The broker would refuse, and all that gRPC could tell is that there is no connection.
+    if (now() >= current.notAfter) throw sidecarError('IDENTITY_EXPIRED');
+    return current;
+  };
+
+  return {
+    use(svid) {
+      close(candidate);
+      const next = connect(svid);
+      candidate = next;
+      open.add(next);
+      const patience = current ? Math.min(current.notAfter, next.notAfter) : 0;
+      if (now() >= patience) moveTo(next);
+      else
+        void next.ready(patience).then(() => {
+          if (candidate === next && open.has(next)) moveTo(next);
+        });
+    },
+    async getAccessToken(request) {
+      const { expiresAt, accessToken, ...rest } = await inForce().getAccessToken(request, now() + DEADLINE_MS);
+      if (!accessToken || !expiresAt) throw sidecarError('BROKER_FAILING');
+      return { ...rest, accessToken, expiresAt: fromTimestamp(expiresAt).getTime() };
+    },
+    async connected(withinMs) {
+      if (!current || now() >= current.notAfter) return false;
+      return current.ready(now() + withinMs);
+    },
+    close() {
+      for (const connection of open) close(connection);
+      current = undefined;
+    },
+  };
+}

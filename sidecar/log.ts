@@ -1,0 +1,27 @@
+/** The only import of pino in the sidecar: one line of JSON for each thing that happened. */
+import { pino } from 'pino';
+
+/** Facts go into fields, the message is constant; never a token, a key or a secret id. */
+export type Facts = Readonly<Record<string, string | number | boolean | undefined>>;
+
+export interface Log {
+  info(facts: Facts, message: string): void;
+  warn(facts: Facts, message: string): void;
+  error(facts: Facts, message: string): void;
+}
+
+/** Makes the log of the process, on standard output. */
+export function createLog(): Log {
+  return pino({
+    base: { service: 'sidecar' },
+    timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    formatters: { level: (level) => ({ level }) },
+  });
+}
+
+/** The messages of an error and its causes, as one field. No stack: where it was thrown helps no operator. */
+export function reasonOf(error: unknown): string {
+  const reasons: string[] = [];
+  for (let next = error; next instanceof Error && reasons.length < 5; next = next.cause) reasons.push(next.message);
+  return reasons.length > 0 ? reasons.join(': ') : String(error);
+}

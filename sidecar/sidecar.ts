@@ -1,0 +1,85 @@
+/** Puts the sidecar together: certificate → broker → tokens → local interfaces. The only composition root. */
+import { createBrokerClient } from './broker-client.ts';
+import type { SidecarConfig } from './config.ts';
+import { createGceMetadataEndpoint } from './endpoints/gce-metadata.ts';
+import { listen } from './endpoints/listen.ts';
+import { createNativeEndpoint } from './endpoints/native.ts';
+import { createHealthEndpoint } from './health.ts';
+import type { Log } from './log.ts';
+import { createSvidIssuer } from './svid-issuer.ts';
+import { startSvidSource } from './svid-source.ts';
+import { createTokenSource } from './token-source.ts';
+import { createVaultLogin } from './vault-login.ts';
+import { createVaultRequest } from './vault-request.ts';
+
+/** What the sidecar takes from its surroundings. */
+export interface SidecarDependencies {
+  readonly log: Log;
+  /** Milliseconds since 1970; the system's clock by default. */
+  readonly now?: () => number;
+  /** From 0 up to 1; `Math.random` by default: it only spreads moments. */
+  readonly random?: () => number;
+}
+
+/** A sidecar that runs. */
+export interface Sidecar {
+  /** The native interface, `http://127.0.0.1:PORT`. */
+  readonly url: string;
+  /** Channel id -> the GCE metadata server that speaks for it. */
+  readonly gceUrls: ReadonlyMap<string, string>;
+  /** `/livez` and `/readyz`. */
+  readonly operationsUrl: string;
+  /** Lets requests on their way end, closes everything, and forgets keys and tokens. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a sidecar. Resolves when its local interfaces answer; until the first certificate is there they say STARTING,
+ * and `/readyz` says what is in the way.
+ *
+ * @throws Error when an address cannot be had; everything opened before is closed again.
+ */
+export async function startSidecar(config: SidecarConfig, dependencies: SidecarDependencies): Promise<Sidecar> {
+  const { log, now = Date.now, random = Math.random } = dependencies;
+  const channels = [...config.gceChannels.keys()];
+  const closers: (() => Promise<void> | void)[] = [];
+  const stop = async () => {
+    for (const close of closers.splice(0).reverse()) await close();
+  };
+
+  try {
+    const broker = createBrokerClient({ ...config.broker, now });
+    closers.push(broker.close);
+
+    const vault = createVaultRequest(config.vault);
+    const login = createVaultLogin(vault, config.appRole);
+    const { mount: pkiMount, role: pkiRole } = config.pki;
+    const issue = createSvidIssuer({ vault, login, pkiMount, pkiRole, spiffeId: config.spiffeId, now });
+    const svids = startSvidSource({ issue, onRotation: broker.use, log, now, random });
+    closers.push(svids.stop);
+
+    const tokens = createTokenSource({ broker, log, now, random });
+    closers.push(tokens.stop);
+
+    const health = createHealthEndpoint({ svids, broker, tokens, channels, now });
+    const operations = await listen(config.operationsListen, health);
+    closers.push(operations.close);
+
+    const gceUrls = new Map<string, string>();
+    for (const [channelId, port] of config.gceChannels) {
+      const email = `${channelId}@${config.spiffeId.trustDomain}`;
+      const endpoint = createGceMetadataEndpoint({ channelId, email, tokens, log, now });
+      const gce = await listen({ host: config.listen.host, port }, endpoint);
+      closers.push(gce.close);
+      gceUrls.set(channelId, gce.url);
+    }
+
+    const native = await listen(config.listen, createNativeEndpoint({ tokens, log, now }));
+    closers.push(native.close);
+
+    return { url: native.url, gceUrls, operationsUrl: operations.url, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}

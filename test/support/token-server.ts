@@ -1,0 +1,106 @@
+import { Secret } from '../../broker/domain/secret.ts';
+import type { AccessTokenRequest, ReleasedToken } from '../../broker/flow/get-access-token.ts';
+import { type BrokerIdentitySource, startBrokerIdentity } from '../../broker/grpc/broker-identity.ts';
+import { createIdentifyPeer } from '../../broker/grpc/peer.ts';
+import { type GrpcServer, startGrpcServer } from '../../broker/grpc/server.ts';
+import { createTokenService } from '../../broker/grpc/token-service.ts';
+import { createCertificateAuthority } from '../../broker/vault/server-certificate.ts';
+import { freePort } from '../../stack/free-port.ts';
+import { brokerSpiffeId } from '../../vault-policies/layout.ts';
+import type { Scope } from './scope.ts';
+import type { SetUpVault } from './vault-set-up.ts';
+
+/** A call as it arrived, with who made it. */
+export interface TokenCall extends AccessTokenRequest {
+  readonly spiffeId: string;
+  readonly serial: string;
+}
+
+/** Answers a call; throws `BrokerError` to refuse it. */
+export type TokenScript = (call: TokenCall) => Promise<ReleasedToken> | ReleasedToken;
+
+/**
+ * The broker's own gRPC server, with identities from the real PKI, over a script in place of the flow: for tests of
+ * what a sidecar makes of each answer.
+ */
+export interface TokenServer {
+  /** `127.0.0.1:PORT`; the same after `stop` and `start`. */
+  readonly address: string;
+  readonly calls: readonly TokenCall[];
+  answer(script: TokenScript): void;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface TokenServerOptions {
+  /** The identity that it shows; the broker's by default. */
+  readonly spiffeId?: string;
+  readonly pkiRole?: string;
+}
+
+/** Starts one; it is stopped with the scope. */
+export async function useTokenServer(
+  scope: Scope,
+  vault: SetUpVault,
+  options: TokenServerOptions = {},
+): Promise<TokenServer> {
+  const { trustDomain, mounts } = vault.layout;
+  const clock = { now: () => new Date() };
+  const calls: TokenCall[] = [];
+  let script: TokenScript = () => tokenFor(3_600);
+  let server: GrpcServer | undefined;
+  const port = await freePort();
+
+  const identity: BrokerIdentitySource = await startBrokerIdentity({
+    authority: createCertificateAuthority({ vault: vault.operator, pki: mounts.pki }),
+    spiffeId: options.spiffeId ?? brokerSpiffeId(trustDomain),
+    pkiRole: options.pkiRole ?? 'broker',
+    clock,
+    randomFraction: Math.random,
+    sleep: (_ms, signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve())),
+    onRotated: (next) => server?.rotate(next),
+    onFault: () => {},
+  });
+  const tokenService = createTokenService({
+    identifyPeer: createIdentifyPeer({ trustDomain, clock, newRequestId: () => 'test' }),
+    getAccessToken: async (caller, request) => {
+      const call = { ...request, spiffeId: caller.spiffeId, serial: caller.certificateSerial };
+      calls.push(call);
+      return script(call);
+    },
+    recordDeniedIdentity: async () => {},
+    newRequestId: () => 'test',
+    onAnswered: () => {},
+    onFault: () => {},
+  });
+
+  const start = async () => {
+    server = await startGrpcServer({ listen: { host: '127.0.0.1', port }, identity: identity.current(), tokenService });
+  };
+  const stop = async () => {
+    await server?.stop(0);
+    server = undefined;
+  };
+  await start();
+  scope.after(async () => {
+    await stop();
+    await identity.stop();
+  });
+  const answer = (next: TokenScript) => {
+    script = next;
+  };
+  return { address: `127.0.0.1:${port}`, calls, answer, start, stop };
+}
+
+let issued = 0;
+
+/** A token of its own that lives so many seconds. */
+export function tokenFor(seconds: number, scopes: readonly string[] = ['upload', 'readonly']): ReleasedToken {
+  issued += 1;
+  return {
+    accessToken: new Secret(`ya29.test-${issued}`),
+    expiresAt: new Date(Date.now() + seconds * 1_000),
+    scopes,
+    youtubeChannelId: 'UC_test',
+  };
+}
