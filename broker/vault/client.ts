@@ -110,7 +110,9 @@ function withoutValuesOf(call: VaultCall, problem: string): string {
   const sent = [...stringsIn(call.body ?? {}), ...(call.token ? [call.token.reveal()] : [])];
   return sent
     .filter((value) => value.length >= 6)
-    .reduce((text, value) => text.replaceAll(value, '[secret]'), problem.slice(0, 500));
+    .sort((a, b) => b.length - a.length)
+    .reduce((text, value) => text.replaceAll(value, '[secret]'), problem)
+    .slice(0, 500);
 }
 
 /** Vault lists its errors as `1 error occurred:` and a bullet on the next line. */
