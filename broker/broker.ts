@@ -32,7 +32,10 @@ import { createTenantKeys } from './vault/tenant-keys.ts';
 
 export interface BrokerDeps {
   readonly log: Log;
+  /** Of tokens and consents. */
   readonly clock: Clock;
+  /** Of what Vault dates: certificates, its own tokens, the admins' identity tokens. */
+  readonly identityClock: Clock;
   readonly version: string;
 }
 
@@ -64,7 +67,7 @@ export async function startBroker(config: Config, deps: BrokerDeps): Promise<Bro
 }
 
 async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]): Promise<Omit<Broker, 'stop'>> {
-  const { log, clock, version } = deps;
+  const { log, clock, identityClock, version } = deps;
   const random = randomBytes;
   const randomFraction = Math.random;
   const onFault = (err: unknown) => log.error({ err }, 'fault in the broker');
@@ -74,7 +77,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     ...(config.vault.namespace ? { namespace: config.vault.namespace } : {}),
     ...(config.vault.caFile ? { caCertPem: await readFile(config.vault.caFile, 'utf8') } : {}),
     login: appRoleLogin({ ...config.vault, mount: config.vault.appRoleMount }),
-    clock,
+    clock: identityClock,
     random: randomFraction,
     log,
   });
@@ -142,7 +145,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     authority,
     spiffeId: `spiffe://${config.trustDomain}/broker`,
     pkiRole: config.vault.pkiRole,
-    clock,
+    clock: identityClock,
     randomFraction,
     sleep,
     onRotated: (rotated) => {
@@ -168,7 +171,11 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     listen: config.grpc.listen,
     identity: identity.current(),
     tokenService: createTokenService({
-      identifyPeer: createIdentifyPeer({ trustDomain: config.trustDomain, clock, newRequestId: randomUUID }),
+      identifyPeer: createIdentifyPeer({
+        trustDomain: config.trustDomain,
+        clock: identityClock,
+        newRequestId: randomUUID,
+      }),
       getAccessToken: flows.getAccessToken,
       recordDeniedIdentity: flows.recordDeniedIdentity,
       newRequestId: randomUUID,
@@ -183,7 +190,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     verifyIdentity: createJwtVerifier({
       issuer: config.identity.issuer,
       audience: config.identity.audience,
-      now: () => clock.now(),
+      now: () => identityClock.now(),
       deadlineMs: 5_000,
     }),
     claims: config.identity.claims,

@@ -39,10 +39,18 @@ export function createRefreshScheduler(deps: RefreshSchedulerDeps): RefreshSched
   const stopping = new AbortController();
   let woken = new AbortController();
   let loop: Promise<void> | undefined;
+  let newest: Promise<unknown> = Promise.resolve();
 
   const caller = (): Scheduler => ({ kind: 'scheduler', requestId: newRequestId() });
 
-  async function runOnce(): Promise<number> {
+  /** One after the other, so that whoever waits for a run knows that everything due before it has been dealt with. */
+  function runOnce(): Promise<number> {
+    const run = newest.then(refreshDue, refreshDue);
+    newest = run;
+    return run;
+  }
+
+  async function refreshDue(): Promise<number> {
     await finishConsents(caller()).catch(onFault);
     let done = 0;
     while (!stopping.signal.aborted) {

@@ -61,7 +61,7 @@ export async function useBroker(scope: Scope, parts: BrokerParts): Promise<Runni
   });
   const lines: string[] = [];
   const log = createLog({ level: config.operations.logLevel, destination: { write: (line) => void lines.push(line) } });
-  const broker = await startBroker(config, { log, clock, version: 'test' });
+  const broker = await startBroker(config, { log, clock, identityClock: { now: () => new Date() }, version: 'test' });
   scope.after(() => broker.stop());
   return {
     ...broker,

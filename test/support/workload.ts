@@ -1,0 +1,49 @@
+import { parseSpiffeId } from '../../identity/spiffe-id.ts';
+import type { GetAccessTokenRequest, GetAccessTokenResponse } from '../../proto/load.ts';
+import { createBrokerConnector } from '../../sidecar/broker-connection.ts';
+import { createSvidIssuer } from '../../sidecar/svid-issuer.ts';
+import { createVaultLogin } from '../../sidecar/vault-login.ts';
+import { createVaultRequest } from '../../sidecar/vault-request.ts';
+import { addWorkload } from '../../vault-policies/credentials.ts';
+import { brokerSpiffeId, workloadSpiffeId } from '../../vault-policies/layout.ts';
+import type { Scope } from './scope.ts';
+import { credentialFiles } from './vault-set-up.ts';
+import type { World } from './world.ts';
+
+/** A workload with its own SVID and one connection to the broker, without a sidecar in between. */
+export interface TestWorkload {
+  readonly spiffeId: string;
+  /** Rejects with the sidecar's error, whose `code` is the broker's. */
+  getAccessToken(request: Partial<GetAccessTokenRequest>): Promise<GetAccessTokenResponse>;
+}
+
+/** Gives a workload its AppRole role and its certificate, and lets it read the channels. */
+export async function useWorkload(
+  scope: Scope,
+  world: World,
+  { name = 'uploader', reads = [] }: { readonly name?: string; readonly reads?: readonly string[] } = {},
+): Promise<TestWorkload> {
+  const { vault, broker } = world;
+  const { mounts, trustDomain } = vault.layout;
+  await addWorkload(vault.operator, vault.layout, name);
+  const request = createVaultRequest({ address: new URL(vault.address), namespace: undefined, caFile: undefined });
+  const issue = createSvidIssuer({
+    vault: request,
+    login: createVaultLogin(request, {
+      mount: mounts.approle,
+      ...(await credentialFiles(scope, vault.operator, vault.layout, name)),
+    }),
+    pkiMount: mounts.pki,
+    pkiRole: 'workload',
+    spiffeId: parseSpiffeId(workloadSpiffeId(trustDomain, name)),
+    now: Date.now,
+  });
+  const connect = createBrokerConnector(`127.0.0.1:${broker.grpcPort}`, parseSpiffeId(brokerSpiffeId(trustDomain)));
+  const connection = connect(await issue());
+  scope.after(async () => connection.close());
+  const spiffeId = workloadSpiffeId(trustDomain, name);
+  for (const channel of reads) {
+    await world.api('POST', `/v1/channels/${channel}/workloads`, { spiffe_id: spiffeId, reason: 'uploads' });
+  }
+  return { spiffeId, getAccessToken: (asked) => connection.getAccessToken(asked, Date.now() + 15_000) };
+}
