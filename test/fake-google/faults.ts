@@ -5,7 +5,6 @@
 import type { ServerResponse } from 'node:http';
 import { fits, type RequestFilter } from './counters.ts';
 import type { Answer } from './http.ts';
-import { json } from './http.ts';
 import { type OAuthErrorName, oauthErrorAnswer } from './oauth-error.ts';
 import type { RandomNames } from './random.ts';
 import type { RequestFacts } from './request-facts.ts';
@@ -45,13 +44,14 @@ export interface FaultHandle {
   readonly id: string;
   /** How many requests it has hit so far. */
   hits(): number;
+  /** Takes the rule back and closes the connections that it left hanging. */
   clear(): void;
 }
 
 /** What a test may ask for. */
 export interface Faults {
   add(rule: FaultRule): FaultHandle;
-  /** Takes one rule back, or all of them, and lets requests that hang go (their connections are closed). */
+  /** Takes one rule back, or all of them, and closes the connections that they left hanging. */
   clear(id?: string): void;
 }
 
@@ -62,85 +62,106 @@ export interface FaultPlan {
   readonly fault: Exclude<Fault, { kind: 'latency' }> | undefined;
   /** Whether the endpoint is to be called before the fault happens. */
   readonly takesEffect: boolean;
+  /** Aborted when the rule behind `fault` is cleared. */
+  readonly cleared: AbortSignal | undefined;
 }
 
 /** The side that the server uses. */
 export interface FaultBook extends Faults {
   /** Uses up one hit of every rule that fits. */
   plan(facts: RequestFacts): FaultPlan;
-  /** Does to the connection what `fault` says. `answer` is the real answer where the request took effect. */
-  misbehave(fault: NonNullable<FaultPlan['fault']>, response: ServerResponse, answer: Answer | undefined): Misbehaviour;
 }
-
-/** Either an answer to send in place of the real one, or the connection was dealt with already. */
-export type Misbehaviour = { readonly answer: Answer } | 'connection was dealt with';
 
 const htmlForbidden = `<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Error 403 (Forbidden)!!1</title>
 <p><b>403.</b> <ins>That’s an error.</ins><p>Your client does not have permission to get URL <code>/token</code> from this server. <ins>That’s all we know.</ins>`;
 
-const noFault: FaultPlan = { latency: { before: 0, after: 0 }, fault: undefined, takesEffect: true };
+const noFault: FaultPlan = {
+  latency: { before: 0, after: 0 },
+  fault: undefined,
+  takesEffect: true,
+  cleared: undefined,
+};
+
+interface StandingRule {
+  readonly rule: FaultRule;
+  readonly cleared: AbortController;
+  hits: number;
+}
 
 /** Creates an empty book. */
 export function createFaultBook({ names }: { names: RandomNames }): FaultBook {
-  const rules = new Map<string, { readonly rule: FaultRule; hits: number }>();
-  const hanging = new Set<ServerResponse>();
+  const rules = new Map<string, StandingRule>();
 
-  function isDue({ rule, hits }: { rule: FaultRule; hits: number }, facts: RequestFacts): boolean {
+  function isDue({ rule, hits }: StandingRule, facts: RequestFacts): boolean {
     const { where: { account, ...filter } = {}, times = 1, rate = 1 } = rule;
     if (times !== 'always' && hits >= times) return false;
     if (account !== undefined && account !== facts.account) return false;
     return fits(facts, filter) && (rate >= 1 || names.fraction() < rate);
   }
 
+  function clear(id: string): void {
+    rules.get(id)?.cleared.abort();
+    rules.delete(id);
+  }
+
   return {
     add(rule) {
       const id = names.identifier();
-      const entry = { rule, hits: 0 };
-      rules.set(id, entry);
-      return { id, hits: () => entry.hits, clear: () => void rules.delete(id) };
+      const standing = { rule, cleared: new AbortController(), hits: 0 };
+      rules.set(id, standing);
+      return { id, hits: () => standing.hits, clear: () => clear(id) };
     },
     clear(id) {
-      if (id === undefined) rules.clear();
-      else rules.delete(id);
-      for (const response of hanging) response.socket?.destroy();
+      for (const name of id === undefined ? [...rules.keys()] : [id]) clear(name);
     },
     plan(facts) {
-      if (rules.size === 0) return noFault;
       let plan = noFault;
-      for (const entry of rules.values()) {
-        const { fault, when = 'before' } = entry.rule;
+      for (const standing of rules.values()) {
+        const { fault, when = 'before' } = standing.rule;
         const alreadyFaulty = fault.kind !== 'latency' && plan.fault !== undefined;
-        if (alreadyFaulty || !isDue(entry, facts)) continue;
-        entry.hits += 1;
-        if (fault.kind === 'latency')
+        if (alreadyFaulty || !isDue(standing, facts)) continue;
+        standing.hits += 1;
+        if (fault.kind === 'latency') {
           plan = { ...plan, latency: { ...plan.latency, [when]: plan.latency[when] + fault.ms } };
-        else plan = { ...plan, fault, takesEffect: when === 'after' || fault.kind === 'cut-body' };
+        } else {
+          const takesEffect = when === 'after' || fault.kind === 'cut-body';
+          plan = { ...plan, fault, takesEffect, cleared: standing.cleared.signal };
+        }
       }
       return plan;
     },
-    misbehave(fault, response, answer) {
-      switch (fault.kind) {
-        case 'hang':
-          hanging.add(response);
-          response.once('close', () => hanging.delete(response));
-          return 'connection was dealt with';
-        case 'reset':
-          response.socket?.resetAndDestroy();
-          return 'connection was dealt with';
-        case 'cut-body':
-          cutBody(response, answer ?? json(200, {}));
-          return 'connection was dealt with';
-        case 'status':
-          return { answer: statusAnswer(fault) };
-        case 'html-403':
-          return {
-            answer: { status: 403, headers: { 'content-type': 'text/html; charset=UTF-8' }, body: htmlForbidden },
-          };
-        case 'error':
-          return { answer: oauthErrorAnswer(fault.error) };
-      }
-    },
   };
+}
+
+/**
+ * Does what `plan` says in place of a proper answer. `answer` is the real one where the request took effect.
+ * Returns an answer to send instead, or nothing when the connection was dealt with.
+ */
+export function misbehave(
+  { fault, cleared }: FaultPlan,
+  response: ServerResponse,
+  answer: Answer | undefined,
+): Answer | undefined {
+  switch (fault?.kind) {
+    case undefined:
+      return answer;
+    case 'hang':
+      if (cleared?.aborted) response.destroy();
+      else cleared?.addEventListener('abort', () => response.destroy(), { once: true });
+      return undefined;
+    case 'reset':
+      response.socket?.resetAndDestroy();
+      return undefined;
+    case 'cut-body':
+      if (answer) cutBody(response, answer);
+      return undefined;
+    case 'status':
+      return statusAnswer(fault);
+    case 'html-403':
+      return { status: 403, headers: { 'content-type': 'text/html; charset=UTF-8' }, body: htmlForbidden };
+    case 'error':
+      return oauthErrorAnswer(fault.error);
+  }
 }
 
 function statusAnswer({ status, retryAfter, body }: Extract<Fault, { kind: 'status' }>): Answer {

@@ -2,7 +2,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Counter } from './counters.ts';
-import type { FaultBook } from './faults.ts';
+import { type FaultBook, misbehave } from './faults.ts';
 import { ApiError, apiErrorAnswer } from './google-api-error.ts';
 import { type Answer, type Endpoint, notFound, type PracticeRequest, readRequest } from './http.ts';
 import { OAuthError } from './oauth-error.ts';
@@ -47,13 +47,13 @@ async function handle(parts: ListenerParts, incoming: IncomingMessage, response:
   const done = counter.arrived(facts, { parameters: parametersOf(request), headers: request.headers });
   response.once('close', () => done(response.headersSent ? response.statusCode : undefined));
 
-  const { latency, fault, takesEffect } = faults.plan(facts);
-  await wait(latency.before);
-  const answer = takesEffect ? await answerOf(call, request) : undefined;
-  await wait(latency.after);
-  if (!fault) return send(response, answer ?? notFound());
-  const misbehaviour = faults.misbehave(fault, response, answer);
-  if (misbehaviour !== 'connection was dealt with') send(response, misbehaviour.answer);
+  // No await between the count and the plan: whoever waited for the arrival finds the fault decided.
+  const plan = faults.plan(facts);
+  await wait(plan.latency.before);
+  const proper = plan.takesEffect ? await answerOf(call, request) : undefined;
+  await wait(plan.latency.after);
+  const answer = misbehave(plan, response, proper);
+  if (answer) send(response, answer);
 }
 
 async function wait(ms: number): Promise<void> {
