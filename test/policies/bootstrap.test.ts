@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { z } from 'zod';
 import { Secret } from '../../broker/domain/secret.ts';
 import { tokenLogin } from '../../broker/vault/login.ts';
 import { applyBootstrap, type BootstrapStep, planBootstrap } from '../../vault-policies/bootstrap.ts';
@@ -8,7 +7,7 @@ import { layout, type VaultLayout } from '../../vault-policies/layout.ts';
 import { policyText } from '../../vault-policies/policy-text.ts';
 import { useVault } from '../support/vault.ts';
 import { useVaultFront } from '../support/vault-front.ts';
-import { connect } from '../support/vault-set-up.ts';
+import { connect, createToken } from '../support/vault-set-up.ts';
 
 async function useEmptyPlace(t: TestContext) {
   const { address, rootToken, prefix } = await useVault(t);
@@ -96,7 +95,7 @@ test('the rights in bootstrap.hcl are enough', async (t) => {
   const { address, rootToken, operator, names } = await useEmptyPlace(t);
   const policy = `${names.policies.broker}-bootstrap`;
   await operator.write(`sys/policies/acl/${policy}`, { policy: await policyText('bootstrap', names) });
-  const token = await tokenWith(address, rootToken, policy);
+  const token = await createToken({ address, rootToken }, policy);
   const person = connect(t, { address, login: tokenLogin(token) });
   await applyBootstrap(person, names);
   assert.deepEqual(actions(await planBootstrap(person, names)), ['ok']);
@@ -104,7 +103,7 @@ test('the rights in bootstrap.hcl are enough', async (t) => {
 
 test('a token without the rights hears which step needs more', async (t) => {
   const { address, rootToken, names } = await useEmptyPlace(t);
-  const person = connect(t, { address, login: tokenLogin(await tokenWith(address, rootToken, 'default')) });
+  const person = connect(t, { address, login: tokenLogin(await createToken({ address, rootToken }, 'default')) });
   await assert.rejects(planBootstrap(person, names), (error: { code: string; problems: readonly string[] }) => {
     assert.equal(error.code, 'VAULT_FORBIDDEN');
     assert.match(error.problems.join(' '), /step "transit engine .*sys\/mounts.*bootstrap\.hcl/);
@@ -126,13 +125,3 @@ test('a root certificate that is there stays', async (t) => {
   assert.equal(before.length, 1);
   assert.deepEqual(await operator.list(`${names.mounts.pki}/issuers`), before);
 });
-
-async function tokenWith(address: string, rootToken: string, policy: string): Promise<Secret<string>> {
-  const response = await fetch(`${address}/v1/auth/token/create`, {
-    method: 'POST',
-    headers: { 'X-Vault-Token': rootToken },
-    body: JSON.stringify({ policies: [policy], no_default_policy: true }),
-  });
-  const answer = z.object({ auth: z.object({ client_token: z.string() }) }).parse(await response.json());
-  return new Secret(answer.auth.client_token);
-}

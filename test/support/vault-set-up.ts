@@ -54,15 +54,23 @@ export async function useSetUpVault(
     asBroker: (settings) => asRole(brokerRole, settings),
     asWorkload: (name) => asRole(name),
     async withPolicy(policy) {
-      const response = await fetch(`${address}/v1/auth/token/create`, {
-        method: 'POST',
-        headers: { 'X-Vault-Token': rootToken },
-        body: JSON.stringify({ policies: [policy], no_default_policy: true }),
-      });
-      const { auth } = tokenAnswer.parse(await response.json());
-      return connect(scope, { address, login: tokenLogin(new Secret(auth.client_token)) });
+      const token = await createToken({ address, rootToken }, policy);
+      return connect(scope, { address, login: tokenLogin(token) });
     },
   };
+}
+
+/** Makes a token, renewable for a day, with this one policy and nothing else. */
+export async function createToken(
+  { address, rootToken }: Pick<SharedVault, 'address' | 'rootToken'>,
+  policy: string,
+): Promise<Secret<string>> {
+  const response = await fetch(`${address}/v1/auth/token/create`, {
+    method: 'POST',
+    headers: { 'X-Vault-Token': rootToken },
+    body: JSON.stringify({ policies: [policy], no_default_policy: true, ttl: '24h' }),
+  });
+  return new Secret(tokenAnswer.parse(await response.json()).auth.client_token);
 }
 
 /** Makes a connection that is closed after the scope. */
