@@ -27,21 +27,3 @@ export function runCommand(command, args, options = {}) {
     child.on('close', (code) => resolve({ ok: code === 0, output }));
   });
 }
-
-/**
- * Picks the line of an installer's output that says what went wrong: the first that carries a word such as "error",
- * else the last. Shortened to fit a terminal.
- *
- * @param {string} output
- * @returns {string}
- */
-export function tellingLine(output) {
-  const lines = output
-    .split('\n')
-    .map((line) => line.replace(/^(npm )?(error|ERR!):?\s*/i, '').trim())
-    .filter((line) => line !== '' && !/^(code|errno|syscall)\b/i.test(line));
-  const telling = lines.find((line) =>
-    /ECONN|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EACCES|ENOSPC|refused|failed|no matching/i.test(line),
-  );
-  return (telling ?? lines.at(-1) ?? 'it said nothing').slice(0, 200);
-}

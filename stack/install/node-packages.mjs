@@ -1,7 +1,7 @@
 import { access, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { runCommand, tellingLine } from './command.mjs';
-import { InstallFailure } from './failure.mjs';
+import { runCommand } from './command.mjs';
+import { failureFrom, InstallFailure } from './failure.mjs';
 
 /**
  * Says whether `node_modules` holds what package-lock.json asks for. npm writes its own list of what it installed as
@@ -36,8 +36,9 @@ export async function installNodePackages(root, env) {
     { cwd: root, env },
   );
   if (!ok) {
-    throw new InstallFailure(
-      `The npm packages could not be installed: ${tellingLine(output)}`,
+    throw failureFrom(
+      'The npm packages',
+      output,
       'Check that this machine reaches the registry that `npm config get registry` names, then run the command again.',
     );
   }

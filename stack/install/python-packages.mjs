@@ -1,7 +1,7 @@
 import { copyFile, mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { runCommand, tellingLine } from './command.mjs';
-import { InstallFailure } from './failure.mjs';
+import { runCommand } from './command.mjs';
+import { failureFrom } from './failure.mjs';
 import { findPython, withPip } from './python.mjs';
 import { folderOf, requirementsOf } from './tools.mjs';
 
@@ -13,7 +13,7 @@ const ANY_PYTHON = ['--python-version', '3.11', '--no-deps'];
  *
  * @param {import('./tools.mjs').Tool} tool
  * @param {NodeJS.ProcessEnv} env
- * @throws {InstallFailure} without Python, without pip, or when the registry does not answer or has no such package
+ * @throws {import('./failure.mjs').InstallFailure} without Python, without pip, or when the registry does not answer or has no such package
  */
 export async function installTool(tool, env) {
   const folder = folderOf(tool);
@@ -33,8 +33,9 @@ export async function installTool(tool, env) {
       { env: { ...env, PIP_USER: '0', PIP_REQUIRE_VIRTUALENV: '0', PIP_ROOT_USER_ACTION: 'ignore' } },
     );
     if (!ok) {
-      throw new InstallFailure(
-        `${tool.title} could not be installed: ${tellingLine(output)}`,
+      throw failureFrom(
+        tool.title,
+        output,
         `Check that this machine reaches the Python package index (\`pip config list\` names it), then run the command again.\n${tool.otherwise}`,
       );
     }

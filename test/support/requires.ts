@@ -13,6 +13,10 @@ const requirements = {
     find: () => onPath(process.env, 'chromium', 'chromium-browser', 'google-chrome'),
     how: 'Chromium is not on PATH; on Debian: apt install chromium',
   },
+  python: {
+    find: () => onPath(process.env, 'python3', 'python'),
+    how: 'Python 3.9 or later is not on PATH; on Debian: apt install python3 python3-venv',
+  },
   'python-google-auth': {
     find: () =>
       existsSync(join(toolsFolder, 'google-auth/google/auth')) ? onPath(process.env, 'python3', 'python') : undefined,
