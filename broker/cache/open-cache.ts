@@ -1,10 +1,11 @@
-/** Opens the cache of access tokens: Redis, or the memory of this process where no `REDIS_URL` is set. */
+/** Opens the cache of access tokens: Redis with this process behind it, or only the memory of this process where no `REDIS_URL` is set. */
 import type { RandomBytes } from '../domain/identifier.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { AccessTokenCache, Clock, TenantKeys } from '../ports.ts';
 import { createAccessTokenCache } from './access-token-cache.ts';
 import { createInProcessAccessTokenCache } from './in-process.ts';
 import { type CacheLog, createRedis } from './redis.ts';
+import { withFallback } from './with-fallback.ts';
 
 export function openCache(deps: {
   readonly redisUrl: Secret<string> | undefined;
@@ -16,10 +17,12 @@ export function openCache(deps: {
   readonly log: CacheLog;
 }): AccessTokenCache & { close(): void } {
   const { redisUrl, keys, clock, random, randomFraction, log } = deps;
+  const own = createInProcessAccessTokenCache({ clock });
   if (!redisUrl) {
     log.warn({}, 'REDIS_URL is not set: keeping access tokens in the memory of this process, for one replica only');
-    return { ...createInProcessAccessTokenCache({ clock }), close: () => undefined };
+    return { ...own, close: () => undefined };
   }
   const redis = createRedis({ url: redisUrl.reveal(), random: randomFraction, log });
-  return { ...createAccessTokenCache({ redis, keys, clock, random, log }), close: () => redis.close() };
+  const shared = createAccessTokenCache({ redis, keys, clock, random, log });
+  return { ...withFallback(shared, own), close: () => redis.close() };
 }

@@ -38,6 +38,7 @@ export interface World {
   readonly vault: SetUpVault;
   readonly broker: RunningBroker;
   readonly databaseUrl: string;
+  readonly redisUrl: string | undefined;
   /** A look into the database beside the broker. */
   readonly store: Store;
   readonly admin: Person;
@@ -89,6 +90,7 @@ export async function useWorld(scope: Scope, options: WorldOptions = {}): Promis
     vault,
     broker,
     databaseUrl,
+    redisUrl: options.redisUrl,
     store,
     admin,
     async api<T>(method: 'GET' | 'POST', path: string, body?: object): Promise<T> {
