@@ -209,6 +209,9 @@ const trouble: ConsentMessage = {
   todo: ['Wait a few minutes, then open the link from the message again. Nothing you did was wrong.'],
 };
 
+/** Every way a consent can fail. */
+export const consentFailures = Object.keys(failures) as readonly ConsentFailure[];
+
 export function isConsentFailure(text: string): text is ConsentFailure {
   return Object.hasOwn(failures, text);
 }

@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as z from 'zod';
+import { routes } from '../../broker/http/api/routes.ts';
+import { activeChannel } from '../support/fake-flows.ts';
+import { startHttpServer, type TestServer } from '../support/http-server.ts';
+
+interface Operation {
+  readonly operationId: string;
+  readonly summary: string;
+  readonly parameters?: readonly { readonly name: string; readonly in: string; readonly schema: object }[];
+  readonly requestBody?: { readonly content: Content };
+  readonly responses: Readonly<Record<string, { readonly content?: Content; readonly $ref?: string }>>;
+}
+
+type Content = Readonly<Record<'application/json', { readonly schema: { readonly $ref: string } }>>;
+
+interface OpenApi {
+  readonly openapi: string;
+  readonly info: { readonly version: string };
+  readonly servers: readonly { readonly url: string }[];
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: {
+    readonly schemas: Readonly<Record<string, object>>;
+    readonly responses: { readonly Error: { readonly description: string } };
+  };
+}
+
+async function documentOf(server: TestServer): Promise<OpenApi> {
+  const response = await fetch(`${server.url}/v1/openapi.json`);
+  assert.equal(response.status, 200);
+  return (await response.json()) as OpenApi;
+}
+
+/** Reads a schema of the published document, not of the code. */
+function schemaOf(document: OpenApi, $ref: string): z.ZodType {
+  const prefix = '#/components/schemas/';
+  const json = JSON.stringify({ $ref, $defs: document.components.schemas }).replaceAll(prefix, '#/$defs/');
+  return z.fromJSONSchema(JSON.parse(json));
+}
+
+test('the document names every route once, and nothing else', async () => {
+  await using server = await startHttpServer();
+  const document = await documentOf(server);
+  assert.equal(document.openapi, '3.1.1');
+  assert.equal(document.info.version, '1.2.3');
+  const documented = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method} ${path}`),
+  );
+  assert.deepEqual(documented.sort(), routes.map(({ method, path }) => `${method} ${path}`).sort());
+  const ids = routes.map(({ operationId }) => operationId);
+  assert.equal(new Set(ids).size, ids.length);
+});
+
+test('every reference leads somewhere, and every parameter of a path is described', async () => {
+  await using server = await startHttpServer();
+  const document = await documentOf(server);
+  for (const [, name] of JSON.stringify(document).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+    assert.ok(document.components.schemas[name ?? ''], name);
+  }
+  for (const [path, methods] of Object.entries(document.paths)) {
+    const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+    for (const operation of Object.values(methods)) {
+      const described = (operation.parameters ?? []).filter((parameter) => parameter.in === 'path');
+      assert.deepEqual(
+        described.map(({ name }) => name),
+        inPath,
+      );
+      assert.match(operation.summary, /\.$/);
+    }
+  }
+  assert.match(document.components.responses.Error.description, /`VAULT_SEALED` \(503\)/);
+});
+
+const id = activeChannel.id;
+const calls: Readonly<Record<string, { readonly path: string; readonly body?: unknown }>> = {
+  whoami: { path: '/v1/whoami' },
+  createTenant: { path: '/v1/tenants', body: { name: 'acme', admins: ['group:a'] } },
+  listTenants: { path: '/v1/tenants' },
+  addOAuthClient: { path: '/v1/oauth-clients', body: { name: 'uploads', client_id: 'i', client_secret: 's' } },
+  listOAuthClients: { path: '/v1/oauth-clients' },
+  addChannel: { path: '/v1/channels', body: { tenant: 'acme', name: 'north', oauth_client: 'uploads', owner: 'bob' } },
+  listChannels: { path: '/v1/channels' },
+  showChannel: { path: `/v1/channels/${id}` },
+  inviteConsent: { path: `/v1/channels/${id}/consent-links` },
+  allowWorkload: { path: `/v1/channels/${id}/workloads`, body: { spiffe_id: 'spiffe://a/b', reason: 'show' } },
+};
+
+for (const route of routes) {
+  test(`${route.operationId}: question and answer are what the document says, to the last field`, async () => {
+    await using server = await startHttpServer();
+    const document = await documentOf(server);
+    const operation = document.paths[route.path]?.[route.method];
+    const example = calls[route.operationId];
+    assert.ok(operation && example, 'give an example call above');
+    const body = operation.requestBody?.content['application/json'].schema.$ref;
+    assert.equal(body !== undefined, example.body !== undefined);
+    if (body) {
+      const schema = schemaOf(document, body);
+      schema.parse(example.body);
+      assert.equal(schema.safeParse({ ...Object(example.body), odd: 1 }).success, false);
+    }
+    const response = await fetch(`${server.url}${example.path}`, {
+      method: route.method.toUpperCase(),
+      headers: {
+        authorization: 'Bearer alice-token',
+        ...(example.body !== undefined && { 'content-type': 'application/json' }),
+      },
+      ...(example.body !== undefined && { body: JSON.stringify(example.body) }),
+    });
+    const answered = operation.responses[String(response.status)]?.content?.['application/json'].schema.$ref;
+    assert.ok(answered, `status ${response.status} is documented`);
+    schemaOf(document, answered).parse(await response.json());
+  });
+}
+
+test('a refusal is what the document says', async () => {
+  await using server = await startHttpServer();
+  const document = await documentOf(server);
+  const response = await fetch(`${server.url}/v1/whoami`);
+  schemaOf(document, '#/components/schemas/Error').parse(await response.json());
+});
+
+test('a schema of the document refuses what it does not name', async () => {
+  await using server = await startHttpServer();
+  const document = await documentOf(server);
+  const tenant = schemaOf(document, '#/components/schemas/Tenant');
+  assert.equal(tenant.safeParse({ name: 'a', admins: [], created_at: '2026-03-01T12:00:00Z' }).success, true);
+  assert.equal(tenant.safeParse({ name: 'a', admins: [], created_at: 'yesterday' }).success, false);
+  assert.equal(tenant.safeParse({ name: 'a', admins: [] }).success, false);
+});
