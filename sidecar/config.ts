@@ -42,7 +42,9 @@ const port = z
   .transform(Number)
   .refine((n) => n < 65_536, 'is not a port');
 const filePath = z.string().min(1, 'is empty');
-const mount = z.string().regex(/^[A-Za-z0-9_.-]+(\/[A-Za-z0-9_.-]+)*$/, 'is not a path of a mount');
+const mount = z
+  .string()
+  .regex(/^[A-Za-z0-9_-][A-Za-z0-9_.-]*(\/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$/, 'is not a path of a mount');
 const spiffeId = z.string().transform(parsedWith(parseSpiffeId));
 const loopback = z.string().transform((text, context): LoopbackAddress => {
   const [, host, digits] = /^(127(?:\.\d{1,3}){3}|\[::1\]):(\d+)$/.exec(text) ?? [];

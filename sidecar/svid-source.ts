@@ -84,7 +84,7 @@ export function startSvidSource({ issue, onRotation, log, now, random }: SvidSou
 /** When to rotate a certificate received at `from`: after half of its life, give or take a tenth of that. */
 export function rotationTime(from: number, notAfter: number, random: number): number {
   const half = (notAfter - from) / 2;
-  return from + half * (0.9 + 0.2 * random);
+  return Math.round(from + half * (0.9 + 0.2 * random));
 }
 
 /** How long to wait after so many failures in a row: doubling from a second to a minute, of which half is chance. */

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { readWish } from '../../sidecar/endpoints/native.ts';
+import { retryDelay, rotationTime } from '../../sidecar/svid-source.ts';
+
+const PATH = '/v1/channels/ch_1/token';
+
+const read: readonly [url: string, minTtlSeconds: number, scopes: string[]][] = [
+  [PATH, 0, []],
+  [`${PATH}?`, 0, []],
+  [`${PATH}?min_ttl=3300`, 3300, []],
+  [`${PATH}?scope=a%20b`, 0, ['a', 'b']],
+  [`${PATH}?scope=a+b&scope=c&min_ttl=60`, 60, ['a', 'b', 'c']],
+  [`${PATH}?scope=`, 0, []],
+];
+
+for (const [url, minTtlSeconds, scopes] of read)
+  test(`reads ${url}`, () => {
+    assert.deepEqual(readWish(url), { channelId: 'ch_1', minTtlSeconds, scopes });
+  });
+
+const refused: readonly [url: string, code: string][] = [
+  ['/', 'NOT_FOUND'],
+  ['/v1/channels//token', 'NOT_FOUND'],
+  ['/v1/channels/ch_1', 'NOT_FOUND'],
+  ['/v1/channels/ch_1/token/', 'NOT_FOUND'],
+  ['/v1/channels/ch%2F1/token', 'NOT_FOUND'],
+  [`/v1/channels/${'x'.repeat(65)}/token`, 'NOT_FOUND'],
+  [`//evil.example${PATH}`, 'NOT_FOUND'],
+  ['//', 'NOT_FOUND'],
+  [`${PATH}?min_ttl=3301`, 'INVALID_REQUEST'],
+  [`${PATH}?min_ttl=-1`, 'INVALID_REQUEST'],
+  [`${PATH}?min_ttl=1.5`, 'INVALID_REQUEST'],
+  [`${PATH}?min_ttl=`, 'INVALID_REQUEST'],
+  [`${PATH}?min_ttl=1&min_ttl=2`, 'INVALID_REQUEST'],
+  [`${PATH}?minttl=1`, 'INVALID_REQUEST'],
+];
+
+for (const [url, code] of refused)
+  test(`answers ${code} to ${url.slice(0, 50)}`, () => {
+    assert.equal(readWish(url), code);
+  });
+
+test('rotates a certificate at half of its life, give or take a tenth of that', () => {
+  assert.equal(rotationTime(1_000, 3_001_000, 0.5), 1_501_000);
+  assert.equal(rotationTime(0, 3_000_000, 0), 1_350_000);
+  assert.equal(rotationTime(0, 3_000_000, 1), 1_650_000);
+});
+
+test('tries again after a second and later and later, at the latest every minute', () => {
+  assert.deepEqual([retryDelay(1, 0), retryDelay(1, 1)], [500, 1_000]);
+  assert.deepEqual([retryDelay(4, 1), retryDelay(7, 1), retryDelay(500, 1)], [8_000, 60_000, 60_000]);
+});

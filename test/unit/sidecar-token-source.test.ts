@@ -1,0 +1,259 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { ReleasedToken } from '../../sidecar/broker-client.ts';
+import { SidecarError, sidecarError } from '../../sidecar/errors.ts';
+import { refreshTime, rememberUntil } from '../../sidecar/token-policy.ts';
+import { createTokenSource } from '../../sidecar/token-source.ts';
+
+const HOUR = 3_600;
+const MINUTE = 60_000;
+
+/** A token source on a clock that stands still, over a broker that does as told. */
+function useTokens(t: TestContext) {
+  t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1_780_000_000_000 });
+  const calls: { channelId?: string; minTtlSeconds?: number; scopes?: readonly string[] }[] = [];
+  let answer: () => ReleasedToken | Promise<ReleasedToken> = () => token(HOUR);
+  const tokens = createTokenSource({
+    broker: {
+      async getAccessToken(request) {
+        calls.push(request);
+        return answer();
+      },
+    },
+    log: { info() {}, warn() {}, error() {} },
+    now: Date.now,
+    random: () => 0,
+  });
+  t.after(tokens.stop);
+  return {
+    tokens,
+    calls,
+    answers: (next: typeof answer) => {
+      answer = next;
+    },
+    pass: async (milliseconds: number) => {
+      t.mock.timers.tick(milliseconds);
+      await new Promise(setImmediate);
+    },
+  };
+}
+
+let made = 0;
+function token(seconds: number, scopes: readonly string[] = ['upload']): ReleasedToken {
+  made += 1;
+  const expiresAt = Date.now() + seconds * 1_000;
+  return { channelId: 'ch_1', accessToken: `token-${made}`, expiresAt, scopes, youtubeChannelId: 'UC1' };
+}
+
+const wish = (change: { minTtlSeconds?: number; scopes?: readonly string[]; channelId?: string } = {}) => ({
+  channelId: 'ch_1',
+  minTtlSeconds: 0,
+  scopes: [],
+  ...change,
+});
+const down = () => {
+  throw sidecarError('BROKER_UNREACHABLE');
+};
+const refusal = (code: string, retryAfter?: number) =>
+  new SidecarError({ code, http: 403, sentence: 'No.', next: undefined, retryAfter });
+const code = (expected: string) => (error: unknown) => error instanceof SidecarError && error.code === expected;
+
+test('asks the broker once for many readers at the same time', async (t) => {
+  const { tokens, calls } = useTokens(t);
+  const served = await Promise.all(Array.from({ length: 50 }, () => tokens.read(wish())));
+  assert.equal(calls.length, 1);
+  assert.equal(new Set(served.map((each) => each.token.accessToken)).size, 1);
+  assert.equal(served[0]?.stale, undefined);
+});
+
+test('asks for each channel by itself', async (t) => {
+  const { tokens, calls } = useTokens(t);
+  await Promise.all([tokens.read(wish()), tokens.read(wish({ channelId: 'ch_2' }))]);
+  assert.deepEqual(calls.map(({ channelId }) => channelId).sort(), ['ch_1', 'ch_2']);
+});
+
+test('answers from memory without a call, as the same object, until a fresher one is due', async (t) => {
+  const { tokens, calls, pass } = useTokens(t);
+  const first = await tokens.read(wish());
+  await pass(49 * MINUTE);
+  assert.equal(tokens.held(wish()), first);
+  assert.equal(calls.length, 1);
+});
+
+test('has nothing in memory before the first read, and says so without a call', (t) => {
+  const { tokens, calls } = useTokens(t);
+  assert.equal(tokens.held(wish()), undefined);
+  assert.equal(tokens.holds('ch_1'), false);
+  assert.equal(calls.length, 0);
+});
+
+test('replaces a token that is read ten minutes before its end, in the background', async (t) => {
+  const { tokens, calls, pass } = useTokens(t);
+  const first = await tokens.read(wish());
+  await pass(50 * MINUTE);
+  assert.equal(calls.length, 2);
+  assert.equal(calls[1]?.minTtlSeconds, 600);
+  assert.notEqual(tokens.held(wish())?.token.accessToken, first.token.accessToken);
+});
+
+test('lets a token lapse that nobody has read since it came', async (t) => {
+  const { tokens, calls, pass } = useTokens(t);
+  await tokens.read(wish());
+  await pass(50 * MINUTE);
+  await pass(50 * MINUTE);
+  assert.equal(calls.length, 2);
+  await pass(10 * MINUTE);
+  assert.equal(tokens.held(wish()), undefined);
+  assert.equal(calls.length, 2);
+});
+
+test('refreshes on the first read after the due time a token that nobody had read', async (t) => {
+  const { tokens, calls, pass } = useTokens(t);
+  await tokens.read(wish());
+  await pass(50 * MINUTE);
+  await pass(50 * MINUTE);
+  assert.ok(tokens.held(wish()));
+  await pass(0);
+  assert.equal(calls.length, 3);
+});
+
+test('never gives a token with less than 305 s while the broker has a fresher one', async (t) => {
+  const { tokens, answers, pass } = useTokens(t);
+  answers(() => token(400));
+  await tokens.read(wish());
+  await pass(10_000);
+  answers(() => token(HOUR));
+  assert.ok(tokens.held(wish()));
+  await pass(90_000);
+  assert.equal(tokens.held(wish()), undefined);
+  const { token: fresher } = await tokens.read(wish());
+  assert.equal(fresher.expiresAt - Date.now(), HOUR * 1_000);
+});
+
+test('gives a short token once the broker has none that is longer, without asking on every read', async (t) => {
+  const { tokens, calls, answers } = useTokens(t);
+  answers(() => token(200));
+  for (let reader = 0; reader < 20; reader += 1) assert.equal((await tokens.read(wish())).stale, undefined);
+  assert.equal(calls.length, 1);
+});
+
+test('gives what is left of a token while the broker is away, marked stale, and nothing past its end', async (t) => {
+  const { tokens, answers, pass } = useTokens(t);
+  await tokens.read(wish());
+  answers(down);
+  await pass(50 * MINUTE);
+  assert.equal(tokens.held(wish())?.stale, 'BROKER_UNREACHABLE');
+  await pass(9 * MINUTE + 58_000);
+  assert.equal((await tokens.read(wish())).stale, 'BROKER_UNREACHABLE');
+  await pass(2_000);
+  await assert.rejects(tokens.read(wish()), code('BROKER_UNREACHABLE'));
+});
+
+test('gives a fresh token again, no longer stale, when the broker is back', async (t) => {
+  const { tokens, answers, pass } = useTokens(t);
+  await tokens.read(wish());
+  answers(down);
+  await pass(50 * MINUTE);
+  answers(() => token(HOUR));
+  await pass(10_000);
+  assert.equal(tokens.held(wish())?.stale, undefined);
+});
+
+test('drops the token when the broker refuses for good', async (t) => {
+  const { tokens, answers, pass } = useTokens(t);
+  await tokens.read(wish());
+  answers(() => {
+    throw refusal('RECONSENT_REQUIRED');
+  });
+  await pass(50 * MINUTE);
+  assert.equal(tokens.held(wish()), undefined);
+  await assert.rejects(tokens.read(wish()), code('RECONSENT_REQUIRED'));
+});
+
+test('remembers a refusal for a moment and asks again after it', async (t) => {
+  const { tokens, calls, answers, pass } = useTokens(t);
+  answers(() => {
+    throw refusal('ACCESS_DENIED');
+  });
+  for (let reader = 0; reader < 20; reader += 1) await assert.rejects(tokens.read(wish()), code('ACCESS_DENIED'));
+  assert.equal(calls.length, 1);
+  answers(() => token(HOUR));
+  await pass(15_000);
+  assert.ok(await tokens.read(wish()));
+});
+
+test('asks a broker that is away at most once a second, and finds it at once when it is back', async (t) => {
+  const { tokens, calls, answers, pass } = useTokens(t);
+  answers(down);
+  for (let reader = 0; reader < 20; reader += 1) await assert.rejects(tokens.read(wish()), code('BROKER_UNREACHABLE'));
+  assert.equal(calls.length, 1);
+  answers(() => token(HOUR));
+  await pass(1_000);
+  assert.ok(await tokens.read(wish()));
+});
+
+test('asks the broker for a scope that the token lacks, and keeps the token when it is refused', async (t) => {
+  const { tokens, calls, answers } = useTokens(t);
+  const { token: kept } = await tokens.read(wish());
+  answers(() => {
+    throw refusal('SCOPE_NOT_GRANTED');
+  });
+  for (let reader = 0; reader < 5; reader += 1)
+    await assert.rejects(tokens.read(wish({ scopes: ['readonly'] })), code('SCOPE_NOT_GRANTED'));
+  assert.deepEqual(calls[1]?.scopes, ['readonly']);
+  assert.equal(calls.length, 2);
+  assert.equal(tokens.held(wish({ scopes: ['upload'] }))?.token, kept);
+});
+
+test('gives no token that lacks a scope, also when the broker released it', async (t) => {
+  const { tokens, calls } = useTokens(t);
+  for (let reader = 0; reader < 5; reader += 1)
+    await assert.rejects(tokens.read(wish({ scopes: ['readonly'] })), code('SCOPE_NOT_GRANTED'));
+  assert.equal(calls.length, 1);
+});
+
+test('asks for the life that was wished, and gives nothing shorter, also while the broker is away', async (t) => {
+  const { tokens, calls, answers, pass } = useTokens(t);
+  await tokens.read(wish());
+  await pass(20 * MINUTE);
+  assert.equal(tokens.held(wish({ minTtlSeconds: 3_000 })), undefined);
+  answers(down);
+  await assert.rejects(tokens.read(wish({ minTtlSeconds: 3_000 })), code('BROKER_UNREACHABLE'));
+  assert.equal(calls[1]?.minTtlSeconds, 3_000);
+  assert.ok(await tokens.read(wish()));
+  answers(() => token(2_000));
+  await pass(1_000);
+  for (let reader = 0; reader < 5; reader += 1)
+    await assert.rejects(tokens.read(wish({ minTtlSeconds: 3_000 })), code('LIFE_TOO_SHORT'));
+  assert.equal(calls.length, 3);
+});
+
+test('serves a reader with other wishes that waited for the same call', async (t) => {
+  const { tokens, calls, answers } = useTokens(t);
+  answers(() => token(HOUR, ['upload', ...(calls.at(-1)?.scopes ?? [])]));
+  const [plain, scoped] = await Promise.all([tokens.read(wish()), tokens.read(wish({ scopes: ['readonly'] }))]);
+  assert.deepEqual(plain.token.scopes, ['upload']);
+  assert.deepEqual(scoped.token.scopes, ['upload', 'readonly']);
+  assert.equal(calls.length, 2);
+});
+
+test('forgets everything when it stops', async (t) => {
+  const { tokens } = useTokens(t);
+  await tokens.read(wish());
+  tokens.stop();
+  assert.equal(tokens.held(wish()), undefined);
+});
+
+test('a token is due ten minutes or a sixth of its life before its end, and up to a tenth earlier', () => {
+  assert.equal(refreshTime(0, 60 * MINUTE, 0), 50 * MINUTE);
+  assert.equal(refreshTime(0, 60 * MINUTE, 1), 45 * MINUTE);
+  assert.equal(refreshTime(0, 120 * MINUTE, 0), 100 * MINUTE);
+  assert.equal(refreshTime(0, 8 * MINUTE, 0), 4 * MINUTE);
+});
+
+test('failures are remembered as long as the broker says, but not for long', () => {
+  assert.equal(rememberUntil(sidecarError('BROKER_UNREACHABLE'), 0), 1_000);
+  assert.equal(rememberUntil(refusal('RATE_LIMITED', 20), 0), 20_000);
+  assert.equal(rememberUntil(refusal('ACCESS_DENIED', 1), 0), 15_000);
+  assert.equal(rememberUntil(refusal('ACCESS_DENIED', 86_400), 0), 30_000);
+});
