@@ -81,6 +81,20 @@ test('shares the due channels among brokers, each to one', async (t) => {
   assert.equal(claimed.length, 30);
 });
 
+test('passes over a channel that another broker has locked, without waiting for it', async (t) => {
+  const { store, database } = await useStore(t);
+  await fill(store, anActiveChannel(), anActiveChannel({ id: 'ch_2', name: 'two' }));
+  await database.transaction(async (trx) => {
+    await trx.selectFrom('channels').select('id').where('id', '=', 'ch_1').forUpdate().execute();
+    assert.equal(await store.channels.claim('ch_1', minute(30), minute(32)), undefined);
+    const claims = await store.channels.claimDue(minute(30), minute(32), 10);
+    assert.deepEqual(
+      claims.map(({ channel }) => channel.id),
+      ['ch_2'],
+    );
+  });
+});
+
 test('tells when the next channel is due, and of a claimed one when its claim ends', async (t) => {
   const { store } = await useStore(t);
   const later = anActiveChannel({ id: 'ch_2', name: 'later' }, { refreshDueAt: minute(50) });
