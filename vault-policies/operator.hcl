@@ -1,5 +1,5 @@
-# A Vault operator: rotates, rewraps and destroys tenants' keys, adds workloads, and sees whether Vault is set up as it
-# should be. Can neither decrypt, export nor import a key, nor become the broker.
+# A Vault operator: rotates, rewraps and destroys tenants' keys, replaces OAuth clients' secrets, adds workloads, and sees
+# whether Vault is set up as it should be. Can neither decrypt, export nor import a key, nor become the broker.
 
 # Sees which keys there are, and their versions. Deletes one after `deletion_allowed` was set on it.
 path "${transit}/keys" {
@@ -35,6 +35,15 @@ path "${transit}/keys/dpop-*" {
 }
 
 path "${transit}/rewrap/tenant-*" {
+  capabilities = ["update"]
+}
+
+# Replaces an OAuth client's secret and ends the former one, without reading either.
+path "${kv}/data/+" {
+  capabilities = ["update"]
+}
+
+path "${kv}/destroy/+" {
   capabilities = ["update"]
 }
 

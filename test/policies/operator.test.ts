@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { Secret } from '../../broker/domain/secret.ts';
 import { createDpopKeys } from '../../broker/vault/dpop-keys.ts';
 import { grantContext } from '../../broker/vault/encryption-context.ts';
+import { createOAuthClientSecrets } from '../../broker/vault/oauth-client-secrets.ts';
 import { createCertificateAuthority } from '../../broker/vault/server-certificate.ts';
 import { createTenantKeys } from '../../broker/vault/tenant-keys.ts';
 import { createKeyAndCsr } from '../../identity/svid.ts';
@@ -44,6 +45,16 @@ test('an operator destroys a tenant by destroying its key, in two steps', async 
   await operator.write(`${key}/config`, { deletion_allowed: true });
   await operator.delete(key);
   await assert.rejects(tenantKeys.decrypt(left, lost), { code: 'INTERNAL' });
+});
+
+test('an operator replaces the secret of an OAuth client, and ends the former one', async () => {
+  const secrets = createOAuthClientSecrets({ vault: broker, kv });
+  const read = async () => (await secrets.read('replaced')).map((secret) => secret.reveal());
+  await secrets.create('replaced', new Secret('GOCSPX-one'));
+  await operator.write(`${kv}/data/replaced`, { data: { client_secret: 'GOCSPX-two' } });
+  assert.deepEqual(await read(), ['GOCSPX-two', 'GOCSPX-one']);
+  await operator.write(`${kv}/destroy/replaced`, { versions: [1] });
+  assert.deepEqual(await read(), ['GOCSPX-two']);
 });
 
 test('an operator adds a workload, gives it a credential, and revokes its certificate', async () => {
@@ -92,6 +103,7 @@ test('an operator can do nothing more', async (t) => {
     'delete a DPoP key': () => operator.delete(`${transit}/keys/dpop-web`),
     'trim a DPoP key': write(`${transit}/keys/dpop-web/trim`, { min_available_version: 1 }),
     'read a client secret': read(`${kv}/data/web`),
+    'add a client secret': write(`${kv}/data/new`, { data: { client_secret: 'GOCSPX-one' } }),
     'sign a certificate': write(`${pki}/sign/broker`),
     'change a PKI role': write(`${pki}/roles/workload`, { allow_any_name: true }),
     'replace the root certificate': write(`${pki}/root/generate/internal`, { common_name: 'other' }),
