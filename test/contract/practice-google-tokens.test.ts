@@ -113,10 +113,11 @@ describe("the practice Google's token endpoint", { concurrency: true }, () => {
     assert.equal((await refresh(client, brand)).status, 200, 'a brand channel has a limit of its own');
   });
 
-  it('ends refresh tokens after seven days while testing, unless they are for signing in only', async (t) => {
+  it('ends refresh tokens after seven days while testing, also when published since, unless for signing in only', async (t) => {
     const { google, client, grant } = await startPracticeWorld(t, { settings: { publishing: 'testing' } });
     const { body: upload } = await grant();
     const { body: signIn } = await grant({ parameters: { scope: 'openid email profile' } });
+    google.updateClient(client.clientId, { publishing: 'production' });
     google.advance(7 * day - minute);
     assert.equal((await refresh(client, upload.refresh_token)).status, 200);
     google.advance(minute);

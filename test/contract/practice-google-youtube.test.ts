@@ -59,6 +59,16 @@ describe("the practice YouTube's channels.list", { concurrency: true }, () => {
     assert.deepEqual((await list('two@example.com')).ids, ['UC1', 'UC2']);
   });
 
+  it('follows the channels of an identity as they change', async (t) => {
+    const { google, client } = await startPracticeWorld(t);
+    const grant = { clientId: client.clientId, account: owner.email, channel: owner.brand.id, scope: usualScope };
+    const { accessToken, sub } = google.grant(grant);
+    google.setChannels(sub, [{ id: 'UCdrifted', title: 'Moved', kind: 'brand' }]);
+    assert.deepEqual((await listChannels(google, accessToken)).ids, ['UCdrifted']);
+    google.setChannels(sub, []);
+    assert.deepEqual((await listChannels(google, accessToken)).ids, []);
+  });
+
   it('takes every scope that can read a channel, and not youtube.upload alone', async (t) => {
     const { google, client } = await startPracticeWorld(t);
     for (const scope of Object.values(youtubeScope)) {

@@ -103,7 +103,12 @@ export function chooseAccountPage(context: PageContext, accounts: readonly Accou
 /** Asks for the account itself or one of its brand channels: each is an identity of its own. */
 export function chooseChannelPage(context: PageContext, account: Account): Answer {
   const choices = account.identities.map((identity) =>
-    choice('identity', identity.sub, identity.name, identity.kind === 'brand' ? 'Brand channel' : identity.email),
+    choice(
+      'identity',
+      identity.sub,
+      identity.name,
+      identity.kind === 'brand' ? `Brand channel · ${identity.channels[0]?.id}` : identity.email,
+    ),
   );
   const intro = '<p>This account has channels of its own. Which one may be used?</p>';
   return page(

@@ -1,6 +1,7 @@
 /** Reads an authorization request (RFC 6749 section 4.1.1, RFC 7636) and tells what Google would refuse about it. */
+
+import type { AuthorizationCode } from './issued.ts';
 import { isKnownScope, parseScopes } from './scopes.ts';
-import type { AuthorizationCode } from './tokens.ts';
 import type { Client, World } from './world.ts';
 
 /** A request that the owner may be asked about. */

@@ -91,7 +91,7 @@ export function createAuthorization({
     checkTestUser(request, account);
     if (!identity) return chooseChannelPage(context, account);
 
-    const consented = tokens.consentedScopes(request.client.project, identity);
+    const consented = tokens.consents.standingScopes(request.client.project, identity);
     const needsConsent = request.prompt.has('consent') || request.scopes.some((scope) => !consented.includes(scope));
     if (!needsConsent) return finish(flow, consent, identity, request.scopes);
     if (silent) return refuse(flow, 'interaction_required');
@@ -113,10 +113,10 @@ export function createAuthorization({
 
   function finish(flow: string, { request }: PendingConsent, identity: Identity, granted: readonly string[]): Answer {
     const { client, redirectUri, challenge, nonce, prompt } = request;
-    const before = tokens.consentedScopes(client.project, identity);
+    const before = tokens.consents.standingScopes(client.project, identity);
     const scopes = request.includeGrantedScopes ? [...new Set([...granted, ...before])] : granted;
     // Only the first consent, or one asked for anew, brings a refresh token (reference G15).
-    const offline = request.offline && (!tokens.hasConsented(client, identity) || prompt.has('consent'));
+    const offline = request.offline && (!tokens.consents.stands(client, identity) || prompt.has('consent'));
     tokens.recordConsent({ client, identity, scopes });
     const { code } = tokens.issueCode({ client, identity, scopes, redirectUri, challenge, nonce, offline });
     pending.delete(flow);

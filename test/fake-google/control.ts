@@ -4,7 +4,7 @@
  * `remote.ts` is the client. Only `content-type: application/json` is taken, so no web page can call it blindly.
  */
 import { type Answer, type Endpoint, json, notFound } from './http.ts';
-import type { PracticeGoogle } from './server.ts';
+import type { PracticeGoogle } from './practice-google.ts';
 
 export const controlPath = '/__practice/';
 
@@ -16,6 +16,7 @@ export function controlActions(google: PracticeGoogle) {
     addClient: google.addClient,
     updateClient: google.updateClient,
     addAccount: google.addAccount,
+    setChannels: google.setChannels,
     now: google.now,
     advance: google.advance,
     setClock: google.setClock,

@@ -1,5 +1,15 @@
 /** The practice Google's only use of jose: what it signs (ID tokens, security events) and the proofs it verifies. */
-import { calculateJwkThumbprint, EmbeddedJWK, exportJWK, generateKeyPair, type JWK, jwtVerify, SignJWT } from 'jose';
+import { createPublicKey } from 'node:crypto';
+import {
+  calculateJwkThumbprint,
+  decodeJwt,
+  EmbeddedJWK,
+  exportJWK,
+  generateKeyPair,
+  type JWK,
+  jwtVerify,
+  SignJWT,
+} from 'jose';
 
 /** Claims of a JWT, as JSON. */
 export type Claims = Record<string, unknown>;
@@ -47,4 +57,22 @@ export async function verifyDpopJwt(proof: string, now: number): Promise<ProvenJ
   const { jwk } = protectedHeader;
   if (!jwk) throw new Error('dpop proof carries no key');
   return { claims: payload, thumbprint: await calculateJwkThumbprint(jwk) };
+}
+
+/** The `iss` that `jwt` claims, unverified; `undefined` when it is no JWT. */
+export function claimedIssuer(jwt: string): string | undefined {
+  try {
+    return decodeJwt(jwt).iss;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Tells whether `jwt` is signed (RS256) by the owner of `publicKey` (PEM) and has not expired. */
+export async function isSignedBy(publicKey: string, jwt: string, now: number): Promise<boolean> {
+  const options = { algorithms: ['RS256'], requiredClaims: ['exp'], currentDate: new Date(now) };
+  return jwtVerify(jwt, createPublicKey(publicKey), options).then(
+    () => true,
+    () => false,
+  );
 }

@@ -2,9 +2,10 @@
 import { createHash } from 'node:crypto';
 import { type Clock, second } from './clock.ts';
 import { bearerToken, type Endpoint, json } from './http.ts';
+import type { AccessToken } from './issued.ts';
 import type { SigningKey } from './jwt.ts';
 import { emailScope, profileScope } from './scopes.ts';
-import type { AccessToken, TokenBook } from './tokens.ts';
+import type { TokenBook } from './tokens.ts';
 import type { Identity } from './world.ts';
 
 /** Where everything is; absolute URLs. Everything a broker's configuration needs to point away from the real Google. */

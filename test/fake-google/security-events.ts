@@ -1,17 +1,14 @@
 /**
- * RISC, Google's Cross-Account Protection (reference G34–G37): the configuration document, registration of a receiver,
- * and delivery of signed security event tokens (RFC 8417, RFC 8935).
+ * RISC, Google's Cross-Account Protection (reference G34–G37): signed security event tokens (RFC 8417) and their
+ * delivery to the receiver that a project registered (RFC 8935).
  */
-import { createHash, createPublicKey, verify } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { type Clock, second } from './clock.ts';
-import { apiErrorAnswer } from './google-api-error.ts';
-import { type Answer, bearerToken, type Endpoint, json, type PracticeRequest } from './http.ts';
 import type { Claims, SigningKey } from './jwt.ts';
-import type { Endpoints } from './openid.ts';
 import type { RandomNames } from './random.ts';
 import { emailScope, profileScope } from './scopes.ts';
 import type { TokenBook } from './tokens.ts';
-import type { Identity, Project, World } from './world.ts';
+import type { Identity, World } from './world.ts';
 
 const risc = 'https://schemas.openid.net/secevent/risc/event-type/';
 const oauth = 'https://schemas.openid.net/secevent/oauth/event-type/';
@@ -84,26 +81,27 @@ export function tokenIdentifier(refreshToken: string, algorithm: 'prefix' | 'has
   return createHash('sha512').update(once).digest('base64');
 }
 
+/** Google's issuer of security events is that of its ID tokens with a slash behind it (reference G37). */
+export function securityEventIssuer(issuer: string): string {
+  return `${issuer.replace(/\/$/, '')}/`;
+}
+
 /** What security events are made from. */
 export interface SecurityEventParts {
   readonly clock: Clock;
   readonly world: World;
   readonly tokens: TokenBook;
   readonly names: RandomNames;
-  readonly endpoints: Endpoints;
+  /** Issuer of security events; see {@link securityEventIssuer}. */
+  readonly issuer: string;
   readonly signingKey: SigningKey;
   /** A key that is published nowhere. */
   readonly forgersKey: SigningKey;
 }
 
-/** Creates the sender and the endpoints of the management API. */
-export function createSecurityEvents(parts: SecurityEventParts): SecurityEvents & {
-  readonly configuration: Endpoint;
-  /** `GET /v1beta/stream`, `POST /v1beta/stream:update`, `POST /v1beta/stream:verify` */
-  readonly manage: Endpoint;
-} {
-  const { clock, world, tokens, names, endpoints, signingKey, forgersKey } = parts;
-  const issuer = `${endpoints.issuer.replace(/\/$/, '')}/`;
+/** Creates the sender. */
+export function createSecurityEvents(parts: SecurityEventParts): SecurityEvents {
+  const { clock, world, tokens, names, issuer, signingKey, forgersKey } = parts;
   const streams = new Map<string, EventStream>();
 
   function claimsOf(event: SecurityEvent): Claims {
@@ -150,7 +148,7 @@ export function createSecurityEvents(parts: SecurityEventParts): SecurityEvents 
   function checkSentAtAll(event: SecurityEvent): void {
     const identity = concernedIdentity(event);
     if (!identity) return;
-    const told = tokens.everGrantedScopes(event.project, identity);
+    const told = tokens.consents.everGivenScopes(event.project, identity);
     if (!told.includes(emailScope) && !told.includes(profileScope)) {
       throw new Error('google sends no security events about an owner who granted neither email nor profile');
     }
@@ -174,58 +172,10 @@ export function createSecurityEvents(parts: SecurityEventParts): SecurityEvents 
     return { set, status: response.status, body: await response.text() };
   }
 
-  /** The project whose service account signed the request's bearer JWT (RS256, self-signed, as Google asks). */
-  function callingProject(request: PracticeRequest): Project | undefined {
-    const [header, payload, signature] = (bearerToken(request) ?? '').split('.');
-    if (!header || !payload || !signature) return undefined;
-    const claims = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')) as Claims;
-    const project = world.projects().find(({ serviceAccount }) => serviceAccount?.clientEmail === claims.iss);
-    if (!project?.serviceAccount || typeof claims.exp !== 'number' || claims.exp * second <= clock.now())
-      return undefined;
-    const key = createPublicKey(project.serviceAccount.publicKey);
-    const signed = Buffer.from(`${header}.${payload}`);
-    return verify('sha256', signed, key, Buffer.from(signature, 'base64url')) ? project : undefined;
-  }
-
-  async function manage(request: PracticeRequest): Promise<Answer> {
-    const project = callingProject(request);
-    if (!project) return apiErrorAnswer('authError');
-    if (request.method === 'GET') return json(200, describe(streams.get(project.id)));
-    const body = JSON.parse(request.body.toString('utf8')) as {
-      state?: string;
-      delivery?: { url?: string };
-      events_requested?: string[];
-    };
-    if (request.path.endsWith(':verify')) {
-      await deliver({ project: project.id, type: 'verification', ...(body.state ? { state: body.state } : {}) });
-      return json(200, {});
-    }
-    if (!body.delivery?.url || !body.events_requested) return apiErrorAnswer('invalidArgument');
-    streams.set(project.id, { url: body.delivery.url, events: body.events_requested });
-    return json(200, {});
-  }
-
-  function describe(stream: EventStream | undefined): Claims {
-    if (!stream) return {};
-    const delivery = {
-      delivery_method: 'https://schemas.openid.net/secevent/risc/delivery-method/push',
-      url: stream.url,
-    };
-    return { iss: issuer, delivery, events_requested: stream.events };
-  }
-
   return {
     sign,
     deliver,
-    manage,
     register: (project, stream) => void streams.set(project, stream),
     stream: (project) => streams.get(project),
-    configuration: () =>
-      json(200, {
-        issuer,
-        jwks_uri: endpoints.jwks,
-        delivery_methods_supported: ['https://schemas.openid.net/secevent/risc/delivery-method/push'],
-        configuration_endpoint: `${endpoints.riscManagement}/v1beta/stream`,
-      }),
   };
 }

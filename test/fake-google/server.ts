@@ -19,103 +19,28 @@ import { createAuthorization } from './authorization.ts';
 import { consentPath } from './authorization-page.ts';
 import { createAdjustableClock } from './clock.ts';
 import { controlPath, createControl } from './control.ts';
-import { type Counts, createCounter } from './counters.ts';
+import { createCounter } from './counters.ts';
 import { createDpopVerifier } from './dpop.ts';
-import { createFaultBook, type Faults } from './faults.ts';
+import { createFaultBook } from './faults.ts';
 import type { Endpoint } from './http.ts';
 import { createSigningKey } from './jwt.ts';
 import { createListener, type Route } from './listener.ts';
 import { createDiscovery, createIdTokenIssuer, createKeySet, createUserinfo, type Endpoints } from './openid.ts';
-import { createRandomNames, type RandomSource } from './random.ts';
-import { createRevocation } from './revocation.ts';
+import type { OwnersChoice, PracticeGoogle, PracticeGoogleOptions } from './practice-google.ts';
+import { createRandomNames } from './random.ts';
+import { createRevocation } from './revocation-endpoint.ts';
+import type { RevocationTiming } from './revocations.ts';
 import { parseScopes } from './scopes.ts';
-import { createSecurityEvents, type SecurityEvents } from './security-events.ts';
+import { createRiscConfiguration, createStreamManagement } from './security-event-streams.ts';
+import { createSecurityEvents, securityEventIssuer } from './security-events.ts';
 import { createTokenEndpoint } from './token-endpoint.ts';
-import { createTokenBook, type RevocationTiming, type TokenSettings, usualTokenSettings } from './tokens.ts';
-import { type ConsentChoices, walkConsent } from './walk-consent.ts';
-import {
-  type Account,
-  type AccountSettings,
-  type Client,
-  type ClientSettings,
-  createWorld,
-  type Identity,
-  type Project,
-} from './world.ts';
+import { createTokenBook, usualTokenSettings } from './tokens.ts';
+import { walkConsent } from './walk-consent.ts';
+import { createWorld, type Identity } from './world.ts';
 import { createChannelList } from './youtube.ts';
-import { createVideoUploads, type UploadedVideo } from './youtube-upload.ts';
+import { createVideoUploads } from './youtube-upload.ts';
 
-/** How the practice Google is started; everything has a default. */
-export interface PracticeGoogleOptions {
-  /** Port on 127.0.0.1. Default: a free one. */
-  readonly port?: number;
-  /** Issuer identifier of ID tokens and of the callback's `iss`. Default: the server's own URL. */
-  readonly issuer?: string;
-  /** Milliseconds since the epoch. Default: the machine's clock. */
-  readonly clock?: () => number;
-  readonly random?: RandomSource;
-  readonly tokens?: Partial<TokenSettings>;
-  readonly revocation?: Partial<RevocationTiming>;
-  /** The error for a DPoP-bound refresh token shown without its key. Default: `invalid_grant`. */
-  readonly boundTokenRefusal?: 'invalid_grant' | 'invalid_dpop_proof';
-}
-
-/** A grant made without anybody clicking: for benchmarks and tests that need many. */
-export interface DirectGrant {
-  readonly clientId: string;
-  /** E-mail address of the account. */
-  readonly account: string;
-  /** Id or title of a brand channel; absent: the account itself. */
-  readonly channel?: string;
-  /** Space-separated. */
-  readonly scope: string;
-}
-
-/** Whose consent to take back: a token's owner, or an account's identity and the project. */
-export type OwnersChoice =
-  | { readonly token: string }
-  | { readonly account: string; readonly channel?: string; readonly project: string };
-
-/** What tests and other processes can do to the world, beside talking to its endpoints. */
-export interface PracticeGoogle extends AsyncDisposable {
-  /** `http://127.0.0.1:PORT` */
-  readonly url: string;
-  readonly endpoints: Endpoints;
-
-  addProject(project: Project): Project;
-  addClient(settings: ClientSettings): Client;
-  /** Changes a client in place: delete it, switch rotation on, send a wrong `iss`. Throws for an unknown client. */
-  updateClient(clientId: string, change: Partial<Client>): Client;
-  addAccount(settings: AccountSettings): Account;
-
-  /** The practice clock, milliseconds since the epoch. */
-  now(): number;
-  advance(ms: number): void;
-  /** Sets the clock and lets it stand until it is advanced or set again. */
-  setClock(epochMs: number): void;
-
-  readonly faults: Faults;
-  readonly counts: Counts;
-  readonly securityEvents: SecurityEvents;
-
-  /** Walks the consent over HTTP as the owner would; returns the callback URL without requesting it. */
-  consent(authorizationUrl: string, choices: ConsentChoices): Promise<string>;
-  /** Issues tokens without a consent page. */
-  grant(grant: DirectGrant): { readonly refreshToken: string; readonly accessToken: string; readonly sub: string };
-  /** The owner takes access back in the account's settings: for the whole project, with the set delay. */
-  revokeByOwner(choice: OwnersChoice, timing?: Partial<RevocationTiming>): void;
-  /** Sets how revocations of the endpoint take effect from now on. Default: at once. */
-  setRevocationTiming(timing: Partial<RevocationTiming>): void;
-  /** Lets a refresh or access token expire now. Throws for a token never issued. */
-  expire(token: string): void;
-  /** Refresh tokens that work now, oldest first. */
-  liveRefreshTokens(): readonly string[];
-  /** Videos that arrived completely. */
-  uploads(): readonly UploadedVideo[];
-
-  /** Closes every connection and frees the port. */
-  close(): Promise<void>;
-}
+export type { PracticeGoogle, PracticeGoogleOptions } from './practice-google.ts';
 
 /** Starts the practice Google and resolves when it listens. */
 export async function startPracticeGoogle(options: PracticeGoogleOptions = {}): Promise<PracticeGoogle> {
@@ -126,7 +51,7 @@ export async function startPracticeGoogle(options: PracticeGoogleOptions = {}): 
   const tokens = createTokenBook({ clock, names, settings: { ...usualTokenSettings, ...options.tokens } });
   const counter = createCounter({ clock });
   const faults = createFaultBook({ names });
-  const signingKey = createSigningKey('practice-google-1');
+  const signingKey = options.signingKey ?? createSigningKey('practice-google-1');
   const forgersKey = createSigningKey('practice-google-1');
   let timing: RevocationTiming = { delay: 0, reachesLaterConsents: false, ...options.revocation };
 
@@ -145,7 +70,9 @@ export async function startPracticeGoogle(options: PracticeGoogleOptions = {}): 
   const authorization = createAuthorization({ world, tokens, names, issuer: endpoints.issuer });
   const token = createTokenEndpoint({ clock, world, tokens, dpop, issueIdToken, boundTokenRefusal });
   const revocation = createRevocation({ tokens, timing: () => timing });
-  const events = createSecurityEvents({ clock, world, tokens, names, endpoints, signingKey, forgersKey });
+  const eventIssuer = securityEventIssuer(endpoints.issuer);
+  const events = createSecurityEvents({ clock, world, tokens, names, issuer: eventIssuer, signingKey, forgersKey });
+  const manageStream = createStreamManagement({ clock, world, events, issuer: eventIssuer });
   const uploads = createVideoUploads({ clock, names, tokens, baseUrl: `${endpoints.youtubeUpload}/videos` });
 
   const google: PracticeGoogle = {
@@ -155,6 +82,7 @@ export async function startPracticeGoogle(options: PracticeGoogleOptions = {}): 
     addClient: world.addClient,
     updateClient: world.updateClient,
     addAccount: world.addAccount,
+    setChannels: world.setChannels,
     now: clock.now,
     advance: clock.advance,
     setClock: clock.set,
@@ -215,10 +143,10 @@ export async function startPracticeGoogle(options: PracticeGoogleOptions = {}): 
     'GET /.well-known/openid-configuration': route('discovery', createDiscovery(endpoints)),
     'GET /oauth2/v3/certs': route('jwks', createKeySet(signingKey)),
     'GET /v1/userinfo': route('userinfo', createUserinfo(tokens)),
-    'GET /.well-known/risc-configuration': route('risc-configuration', events.configuration),
-    'GET /v1beta/stream': route('risc-stream', events.manage),
-    'POST /v1beta/stream:update': route('risc-stream', events.manage),
-    'POST /v1beta/stream:verify': route('risc-stream', events.manage),
+    'GET /.well-known/risc-configuration': route('risc-configuration', createRiscConfiguration(endpoints)),
+    'GET /v1beta/stream': route('risc-stream', manageStream),
+    'POST /v1beta/stream:update': route('risc-stream', manageStream),
+    'POST /v1beta/stream:verify': route('risc-stream', manageStream),
     'GET /youtube/v3/channels': route('channels', createChannelList(tokens)),
     'POST /upload/youtube/v3/videos': route('upload-begin', uploads.begin),
     'PUT /upload/youtube/v3/videos': route('upload-send', uploads.send),

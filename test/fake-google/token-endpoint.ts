@@ -3,10 +3,11 @@ import { createHash } from 'node:crypto';
 import { type Clock, second } from './clock.ts';
 import type { DpopVerifier } from './dpop.ts';
 import { type Answer, type Endpoint, json, type PracticeRequest } from './http.ts';
+import type { AccessToken, AuthorizationCode, RefreshToken } from './issued.ts';
 import { OAuthError, type OAuthErrorName } from './oauth-error.ts';
 import type { IssueIdToken } from './openid.ts';
 import { formatScopes, parseScopes } from './scopes.ts';
-import type { AccessToken, AuthorizationCode, RefreshToken, TokenBook } from './tokens.ts';
+import type { TokenBook } from './tokens.ts';
 import type { Client, World } from './world.ts';
 
 /** What the token endpoint works with. */
@@ -80,7 +81,7 @@ export function createTokenEndpoint(parts: TokenEndpointParts): Endpoint {
     const refreshTokenLife = refreshToken?.client.timeBasedAccess;
     return json(200, {
       access_token: accessToken.token,
-      expires_in: Math.round((accessToken.expiresAt - clock.now()) / second),
+      expires_in: Math.round((accessToken.expiresAt - accessToken.issuedAt) / second),
       ...(refreshToken ? { refresh_token: refreshToken.token } : {}),
       ...(refreshTokenLife === undefined ? {} : { refresh_token_expires_in: refreshTokenLife }),
       scope: formatScopes(accessToken.scopes),

@@ -7,61 +7,12 @@
  * which reaches all clients of the project for that identity and may take effect late (reference G1–G3, G31–G33).
  */
 import { type Clock, day, minute, second } from './clock.ts';
+import { type ConsentBook, createConsentBook } from './consents.ts';
+import type { AccessToken, AuthorizationCode, Issued, RefreshToken } from './issued.ts';
 import type { RandomNames } from './random.ts';
+import { createRevocationBook, type RevocationTiming } from './revocations.ts';
 import { isSignInScope } from './scopes.ts';
 import type { Client, Identity } from './world.ts';
-
-interface Issued {
-  readonly client: Client;
-  readonly identity: Identity;
-  readonly scopes: readonly string[];
-  /** Order of issue; decides what a revocation reaches even when the clock stands still. */
-  readonly serial: number;
-  readonly issuedAt: number;
-}
-
-/** An authorization code and what its token request must match. */
-export interface AuthorizationCode extends Issued {
-  readonly code: string;
-  readonly redirectUri: string;
-  readonly challenge: { readonly value: string; readonly method: 'S256' | 'plain' } | undefined;
-  readonly nonce: string | undefined;
-  /** Whether the token response carries a refresh token. */
-  readonly offline: boolean;
-  readonly expiresAt: number;
-  redeemed: boolean;
-}
-
-/** Why a refresh token no longer works, other than by a revocation or the clock. */
-export type RefreshTokenEnd = 'limit' | 'rotated' | 'code replayed' | 'expired by a test';
-
-/** A refresh token. */
-export interface RefreshToken extends Issued {
-  readonly token: string;
-  readonly code: string | undefined;
-  readonly expiresAt: number | undefined;
-  /** Thumbprint of the DPoP key it is bound to (RFC 9449 section 5). */
-  readonly boundTo: string | undefined;
-  lastUsedAt: number;
-  ended: RefreshTokenEnd | undefined;
-}
-
-/** An access token; always a bearer token, also where the refresh token is bound (reference G25). */
-export interface AccessToken extends Issued {
-  readonly token: string;
-  readonly code: string | undefined;
-  readonly refreshToken: RefreshToken | undefined;
-  expiresAt: number;
-  replayed: boolean;
-}
-
-/** How a revocation reaches its tokens. */
-export interface RevocationTiming {
-  /** Milliseconds of the clock until the revocation takes effect. */
-  readonly delay: number;
-  /** Whether a consent given during the delay is killed as well (reference G33). */
-  readonly reachesLaterConsents: boolean;
-}
 
 /** The settings of token issue; the defaults are Google's. */
 export interface TokenSettings {
@@ -99,25 +50,15 @@ export interface TokenBook {
   findAccessToken(token: string): AccessToken | undefined;
   /** Tells whose token this is, live or not; for fault rules and the owner's revocation. */
   ownerOf(token: string): { readonly client: Client; readonly identity: Identity } | undefined;
-  /** The scopes that `identity` has given to any client of `project` by consents that still stand. */
-  consentedScopes(project: string, identity: Identity): readonly string[];
-  /** Tells whether `identity` has a standing consent with this very client. */
-  hasConsented(client: Client, identity: Identity): boolean;
-  /** The scopes that `identity` ever gave to `project`, revoked ones included. */
-  everGrantedScopes(project: string, identity: Identity): readonly string[];
+  /** Records that the identity consented, also where nothing is issued yet. */
   recordConsent(consent: Pick<Issued, 'client' | 'identity' | 'scopes'>): void;
+  readonly consents: Omit<ConsentBook, 'add'>;
   /** Takes back everything that `identity` gave to `project`. */
   revoke(project: string, identity: Identity, timing: RevocationTiming): void;
   /** Lets a refresh or access token expire now. Tells whether there was one. */
   expire(token: string): boolean;
   /** All refresh tokens that live now. */
   liveRefreshTokens(): readonly RefreshToken[];
-}
-
-interface Revocation {
-  readonly serial: number;
-  readonly effectiveAt: number;
-  readonly reachesLaterConsents: boolean;
 }
 
 /** Creates an empty book. */
@@ -133,9 +74,9 @@ export function createTokenBook({
   const codes = new Map<string, AuthorizationCode>();
   const refreshTokens = new Map<string, RefreshToken>();
   const accessTokens = new Map<string, AccessToken>();
-  const consents = new Map<string, Issued[]>();
   const standingTokens = new Map<string, RefreshToken[]>();
-  const revocations = new Map<string, Revocation[]>();
+  const revocations = createRevocationBook({ clock });
+  const consents = createConsentBook({ revocations });
   let serial = 0;
 
   const pair = (name: string, identity: Identity) => `${name} ${identity.sub}`;
@@ -144,28 +85,15 @@ export function createTokenBook({
     return { client, identity, scopes, serial, issuedAt: clock.now() };
   };
 
-  const consentsOf = (project: string, identity: Identity) => consents.get(pair(project, identity)) ?? [];
-  const scopesOf = (given: readonly Issued[]) => [...new Set(given.flatMap(({ scopes }) => scopes))];
-
-  function isRevoked(issued: Issued): boolean {
-    const known = revocations.get(pair(issued.client.project, issued.identity));
-    if (!known) return false;
-    return known.some(
-      ({ serial: revokedUpTo, effectiveAt, reachesLaterConsents }) =>
-        effectiveAt <= clock.now() &&
-        (issued.serial <= revokedUpTo || (reachesLaterConsents && issued.issuedAt < effectiveAt)),
-    );
-  }
-
   function isRefreshTokenLive(token: RefreshToken): boolean {
     const now = clock.now();
-    if (token.ended || isRevoked(token)) return false;
+    if (token.ended || revocations.reaches(token)) return false;
     if (token.expiresAt !== undefined && token.expiresAt <= now) return false;
     return now - token.lastUsedAt < longestIdleTime;
   }
 
   function isAccessTokenLive(token: AccessToken): boolean {
-    return token.expiresAt > clock.now() && !token.replayed && !isRevoked(token);
+    return token.expiresAt > clock.now() && !token.replayed && !revocations.reaches(token);
   }
 
   function refreshTokenExpiry({ client, scopes }: GrantSettings): number | undefined {
@@ -219,7 +147,7 @@ export function createTokenBook({
       return code;
     },
     findCode: (code) => codes.get(code),
-    isCodeLive: (code) => code.expiresAt > clock.now() && !isRevoked(code),
+    isCodeLive: (code) => code.expiresAt > clock.now() && !revocations.reaches(code),
     endTokensOfCode(code) {
       for (const token of refreshTokens.values()) if (token.code === code) token.ended = 'code replayed';
       for (const token of accessTokens.values()) if (token.code === code) token.replayed = true;
@@ -251,22 +179,9 @@ export function createTokenBook({
       return token && isAccessTokenLive(token) ? token : undefined;
     },
     ownerOf: (name) => refreshTokens.get(name) ?? accessTokens.get(name) ?? codes.get(name),
-    consentedScopes: (project, identity) =>
-      scopesOf(consentsOf(project, identity).filter((given) => !isRevoked(given))),
-    hasConsented: (client, identity) =>
-      consentsOf(client.project, identity).some(
-        (given) => given.client.clientId === client.clientId && !isRevoked(given),
-      ),
-    everGrantedScopes: (project, identity) => scopesOf(consentsOf(project, identity)),
-    recordConsent(consent) {
-      const { client, identity } = consent;
-      consents.set(pair(client.project, identity), [...consentsOf(client.project, identity), issue(consent)]);
-    },
-    revoke(project, identity, { delay, reachesLaterConsents }) {
-      const key = pair(project, identity);
-      const revocation = { serial, effectiveAt: clock.now() + delay, reachesLaterConsents };
-      revocations.set(key, [...(revocations.get(key) ?? []), revocation]);
-    },
+    consents,
+    recordConsent: (consent) => consents.add(issue(consent)),
+    revoke: (project, identity, timing) => revocations.add(project, identity, serial, timing),
     expire(name) {
       const refreshToken = refreshTokens.get(name);
       if (refreshToken) refreshToken.ended = 'expired by a test';

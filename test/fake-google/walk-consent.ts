@@ -7,7 +7,7 @@
 export interface ConsentChoices {
   /** E-mail address picked in the account chooser. */
   readonly account: string;
-  /** Title of the brand channel picked in the channel chooser; absent: the account itself. */
+  /** Title or id of the brand channel picked in the channel chooser; absent: the account itself. */
   readonly channel?: string;
   /** Scopes whose boxes the owner unticks. */
   readonly untick?: readonly string[];
@@ -66,9 +66,11 @@ function fillForm(html: string, choices: ConsentChoices): URLSearchParams {
 }
 
 function channelButton(html: string, channel: string | undefined): string {
-  const buttons = [...html.matchAll(/name="identity" value="([^"]*)">([^<]*)</g)];
+  const buttons = [...html.matchAll(/name="identity" value="([^"]*)">([^<]*)<small>(?:Brand channel · )?([^<]*)</g)];
   const button =
-    channel === undefined ? buttons[0] : buttons.find(([, , title]) => unescapeHtml(title ?? '') === channel);
+    channel === undefined
+      ? buttons[0]
+      : buttons.find(([, , title, id]) => [title, id].some((label) => unescapeHtml(label ?? '') === channel));
   if (!button?.[1]) throw new Error(`the channel chooser does not offer ${channel}`);
   return button[1];
 }

@@ -20,8 +20,8 @@ export interface Identity {
   readonly email: string;
   readonly name: string;
   readonly kind: 'personal' | 'brand';
-  /** What `channels.list?mine=true` returns for this identity: none, one, or (for the account itself) several. */
-  readonly channels: readonly Channel[];
+  /** What `channels.list?mine=true` returns for this identity now: none, one, or (for the account itself) several. */
+  channels: readonly Channel[];
 }
 
 /** A Google Account: the person who signs in. The first identity is the account itself. */
@@ -90,6 +90,8 @@ export interface World {
   /** Changes a client in place, as an administrator in the console would. Throws for an unknown client. */
   updateClient(clientId: string, change: Partial<Client>): Client;
   addAccount(settings: AccountSettings): Account;
+  /** Changes what `channels.list` returns for `sub`. Throws for an unknown identity. */
+  setChannels(sub: string, channels: readonly Channel[]): void;
   projects(): readonly Project[];
   client(clientId: string): Client | undefined;
   clientsOf(project: string): readonly Client[];
@@ -159,6 +161,11 @@ export function createWorld({ names }: { names: RandomNames }): World {
       accounts.set(email, account);
       for (const identity of account.identities) identities.set(identity.sub, identity);
       return account;
+    },
+    setChannels(sub, channels) {
+      const identity = identities.get(sub);
+      if (!identity) throw new Error(`no identity ${sub} at the practice google`);
+      identity.channels = channels;
     },
     projects: () => [...projects.values()],
     client: (clientId) => clients.get(clientId),

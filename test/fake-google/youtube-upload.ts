@@ -3,9 +3,10 @@ import { createHash, type Hash } from 'node:crypto';
 import type { Clock } from './clock.ts';
 import { ApiError } from './google-api-error.ts';
 import { type Answer, type Endpoint, json, type PracticeRequest } from './http.ts';
+import type { AccessToken } from './issued.ts';
 import type { RandomNames } from './random.ts';
 import { videoInsertScopes } from './scopes.ts';
-import type { AccessToken, TokenBook } from './tokens.ts';
+import type { TokenBook } from './tokens.ts';
 import { authorizeApiRequest } from './youtube.ts';
 
 /** A video that arrived completely. */

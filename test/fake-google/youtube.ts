@@ -1,8 +1,9 @@
 /** `channels.list`, as far as it identifies the channel a token is bound to (reference Y2, Y4). */
 import { ApiError } from './google-api-error.ts';
 import { bearerToken, type Endpoint, json, type PracticeRequest } from './http.ts';
+import type { AccessToken } from './issued.ts';
 import { channelListScopes } from './scopes.ts';
-import type { AccessToken, TokenBook } from './tokens.ts';
+import type { TokenBook } from './tokens.ts';
 
 /** Returns the living token of `request` that has one of `scopes`. Throws {@link ApiError} 401 or 403. */
 export function authorizeApiRequest(

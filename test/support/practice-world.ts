@@ -1,4 +1,6 @@
 /** A practice Google with the usual inhabitants: one client, one owner with a personal and a brand channel. */
+
+import { createSigningKey } from '../fake-google/jwt.ts';
 import { youtubeScope } from '../fake-google/scopes.ts';
 import { type PracticeGoogle, type PracticeGoogleOptions, startPracticeGoogle } from '../fake-google/server.ts';
 import type { ConsentChoices } from '../fake-google/walk-consent.ts';
@@ -39,6 +41,9 @@ export interface ConsentOptions {
   readonly choices?: Partial<ConsentChoices>;
 }
 
+// Making an RSA key takes longer than most tests; one serves all the worlds of a test file.
+const signingKey = createSigningKey('practice-google-1');
+
 const redirectUri = 'http://127.0.0.1:1/callback';
 
 /** Starts the world; it is closed with `scope`. `settings` are the client's. */
@@ -46,7 +51,7 @@ export async function startPracticeWorld(
   scope: Scope,
   { options = {}, settings = {} }: { options?: PracticeGoogleOptions; settings?: Partial<Client> } = {},
 ): Promise<PracticeWorld> {
-  const google = await startPracticeGoogle(options);
+  const google = await startPracticeGoogle({ signingKey, ...options });
   scope.after(() => google.close());
   google.addAccount({ email: owner.email, name: owner.name, channels: [owner.personal, owner.brand] });
 

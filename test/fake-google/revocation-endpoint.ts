@@ -4,7 +4,8 @@
  */
 import { type Endpoint, json } from './http.ts';
 import { OAuthError } from './oauth-error.ts';
-import type { RevocationTiming, TokenBook } from './tokens.ts';
+import type { RevocationTiming } from './revocations.ts';
+import type { TokenBook } from './tokens.ts';
 
 /** Creates the endpoint behind `POST /revoke`; `timing` is asked at every revocation. A dead token is a `400`. */
 export function createRevocation({ tokens, timing }: { tokens: TokenBook; timing: () => RevocationTiming }): Endpoint {
