@@ -13,7 +13,7 @@ export interface ApiClient {
 export function createApiClient(brokerUrl: string, identityToken: () => Promise<Secret<string>>): ApiClient {
   async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
     const token = await identityToken();
-    const answer = await callJson('The broker', `${brokerUrl}${path}`, {
+    const answer = await callJson('the broker', `${brokerUrl}${path}`, {
       method,
       headers: {
         Authorization: `Bearer ${token.reveal()}`,

@@ -6,26 +6,30 @@ export interface JsonAnswer {
   readonly body: unknown;
 }
 
+/** Who is called, for the sentence where nobody answers. */
+export type Callee = 'the broker' | 'Vault';
+
 const deadlineMs = 30_000;
 
 /**
- * Sends one request and reads JSON. Follows no redirect: what the headers carry is for this address only.
- *
- * @param whom who is called, for the sentence where nobody answers. Throws a CliError then.
+ * Sends one request and reads JSON. Follows no redirect: what the headers carry is for this address only. Throws a CliError where nobody answers.
  */
-export async function callJson(whom: string, url: string, init: RequestInit): Promise<JsonAnswer> {
+export async function callJson(whom: Callee, url: string, init: RequestInit): Promise<JsonAnswer> {
   try {
     const response = await fetch(url, { ...init, redirect: 'error', signal: AbortSignal.timeout(deadlineMs) });
     const text = await response.text();
     return { status: response.status, body: parse(text) };
   } catch (cause) {
     const reason = reasonOf(cause);
-    throw new CliError(`${whom} at ${new URL(url).origin} does not answer${reason ? ` (${reason})` : ''}.`, {
-      exitCode: exitCodes.unavailable,
-      code: 'UNREACHABLE',
-      hints: hintsFor(whom, reason),
-      cause,
-    });
+    throw new CliError(
+      `${whom[0]?.toUpperCase()}${whom.slice(1)} at ${new URL(url).origin} does not answer${reason ? ` (${reason})` : ''}.`,
+      {
+        exitCode: exitCodes.unavailable,
+        code: 'UNREACHABLE',
+        hints: hintsFor(whom, reason),
+        cause,
+      },
+    );
   }
 }
 
@@ -45,7 +49,7 @@ function reasonOf(error: unknown): string | undefined {
   return reasonOf(error.cause);
 }
 
-function hintsFor(whom: string, reason = ''): readonly string[] {
+function hintsFor(whom: Callee, reason = ''): readonly string[] {
   if (/CERT|SELF_SIGNED|ISSUER/.test(reason)) {
     return ['Name the file of the certificate authority in NODE_EXTRA_CA_CERTS.'];
   }

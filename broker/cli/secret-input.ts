@@ -29,12 +29,20 @@ export async function readSecret(
 
 async function readRaw(what: string, file: string | undefined, { stdin, stderr }: SecretSource): Promise<string> {
   if (file === '-') return text(stdin);
-  if (file !== undefined) return readFile(file, 'utf8');
+  if (file !== undefined) return readSecretFile(file);
   if (stdin.isTTY) return typeUnseen(`${what}: `, stdin, stderr);
   throw new CliError(`There is no ${what}.`, {
     exitCode: exitCodes.usage,
     hints: ['Give it with --secret-file PATH, or on stdin with --secret-file -'],
   });
+}
+
+async function readSecretFile(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new CliError(`The file cannot be read: ${file}`, { exitCode: exitCodes.failed, cause });
+  }
 }
 
 async function typeUnseen(prompt: string, stdin: Readable, stderr: Writable): Promise<string> {

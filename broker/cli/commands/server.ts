@@ -21,8 +21,8 @@ export function addServerCommands(program: Command, { output, processes }: Comma
   program
     .command('settings')
     .description('list all settings')
-    .option('--markdown', 'as docs/configuration.md', false)
-    .action(({ markdown }: { markdown: boolean }) => {
+    .option('--markdown', 'as docs/configuration.md')
+    .action(({ markdown }: { markdown?: boolean }) => {
       const described = describeConfig();
       output.text(markdown ? described.markdown : described.text);
     });

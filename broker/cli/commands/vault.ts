@@ -10,8 +10,8 @@ export function addVaultCommands(program: Command, { output, vault: commands }: 
 
   withOutput(vault.command('bootstrap'))
     .description('make mounts, roles and policies what they have to be; can be run again at any time')
-    .option('--dry-run', 'show what would be done, and do nothing', false)
-    .action(async ({ dryRun, output: format }: OutputOption & { dryRun: boolean }) => {
+    .option('--dry-run', 'show what would be done, and do nothing')
+    .action(async ({ dryRun, output: format }: OutputOption & { dryRun?: boolean }) => {
       const progress = (step: VaultStep): void => output.say(`${step.action.padEnd(6)}  ${step.name}`);
       const steps = dryRun
         ? await commands.plan()
