@@ -7,6 +7,7 @@ import { brokerSettings } from './config/broker-settings.ts';
 import { cliSettings } from './config/cli-settings.ts';
 import { type Described, describe } from './config/describe.ts';
 import { type Environment, load } from './config/load.ts';
+import { operatorSettings } from './config/operator-settings.ts';
 import { settingsOf } from './config/setting.ts';
 
 /** The configuration of `broker serve`. */
@@ -15,14 +16,22 @@ export type Config = z.output<typeof brokerSettings>;
 /** The configuration of the admin commands. */
 export type CliConfig = z.output<typeof cliSettings>;
 
+/** The configuration of `broker vault …`. */
+export type OperatorConfig = z.output<typeof operatorSettings>;
+
 /** Reads the configuration of `broker serve`; throws CONFIG_INVALID with every problem. */
 export function loadConfig(environment: Environment): Config {
-  return load(brokerSettings, environment, namesOf(cliSettings));
+  return load(brokerSettings, environment, allNames);
 }
 
 /** Reads the configuration of the admin commands; throws CONFIG_INVALID with every problem. */
 export function loadCliConfig(environment: Environment): CliConfig {
-  return load(cliSettings, environment, namesOf(brokerSettings));
+  return load(cliSettings, environment, allNames);
+}
+
+/** Reads the configuration of `broker vault …`; throws CONFIG_INVALID with every problem. */
+export function loadOperatorConfig(environment: Environment): OperatorConfig {
+  return load(operatorSettings, environment, allNames);
 }
 
 /** Describes every setting, for docs/configuration.md and `broker settings`. */
@@ -33,10 +42,16 @@ export function describeConfig(): Described {
       about: 'Read by `broker serve` and `broker migrate`.',
       settings: settingsOf(brokerSettings),
     },
+    {
+      title: 'Setting Vault up',
+      about: 'Read by `broker vault …`, which acts with your own Vault login.',
+      settings: settingsOf(operatorSettings),
+    },
     { title: 'The admin commands', about: 'Read by every other command.', settings: settingsOf(cliSettings) },
   ]);
 }
 
-function namesOf(tree: z.ZodType): readonly string[] {
-  return settingsOf(tree).map(({ env }) => env);
-}
+/** One process may have the settings of another beside its own; only names that nobody knows are mistakes. */
+const allNames = [brokerSettings, operatorSettings, cliSettings].flatMap((tree) =>
+  settingsOf(tree).map(({ env }) => env),
+);

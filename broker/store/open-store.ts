@@ -11,6 +11,8 @@ export interface StoreSettings {
   readonly databaseUrl?: Secret<string> | undefined;
   /** Where the broker's own PostgreSQL keeps its data when there is no `databaseUrl`. */
   readonly dataDirectory: string;
+  /** Told the names of the migrations that were run. */
+  readonly onMigrated?: (names: readonly string[]) => void;
   readonly log: {
     info(fields: object, message: string): void;
     warn(fields: object, message: string): void;
@@ -25,6 +27,7 @@ export async function openStore(settings: StoreSettings): Promise<Store & { clos
   try {
     const url = databaseUrl?.reveal() ?? embedded?.url('postgres') ?? '';
     const applied = await migrate({ url, applicationName: 'token-broker migrate' });
+    settings.onMigrated?.(applied);
     if (applied.length > 0) log.info({ migrations: applied }, 'database brought to this version');
     const database = createDatabase({ url, applicationName: 'token-broker' });
     return {

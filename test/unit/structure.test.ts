@@ -46,9 +46,19 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'identity/',
   ],
   'broker/http/': ['broker/http/', 'broker/flow/', 'broker/domain/', 'broker/ports.ts', 'broker/errors.ts'],
-  'broker/cli/': ['broker/cli/', 'broker/config.ts', 'broker/domain/', 'broker/errors.ts'],
+  // The commands are a client of the admin API: they know its answers and nothing else of the server.
+  'broker/cli/': [
+    'broker/cli/',
+    'broker/config.ts',
+    'broker/config/',
+    'broker/domain/',
+    'broker/errors.ts',
+    'broker/http/api/schemas.ts',
+  ],
   'broker/broker.ts': ['broker/'],
-  'broker/main.ts': ['broker/', 'vault-policies/'],
+  'broker/operator.ts': ['broker/', 'vault-policies/'],
+  'broker/serve.ts': ['broker/'],
+  'broker/main.ts': ['broker/'],
   'vault-policies/': ['vault-policies/', 'broker/vault/', 'broker/domain/', 'broker/errors.ts'],
 };
 

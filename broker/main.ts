@@ -1,0 +1,33 @@
+#!/usr/bin/env node
+/** The `broker` command. The only file of the broker that reads the environment. */
+import { readFileSync } from 'node:fs';
+import process from 'node:process';
+import { createCli } from './cli/cli.ts';
+import { loadOperatorConfig } from './config.ts';
+
+const environment = process.env;
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+// What only some commands need is loaded by them: an admin's command talks to the API and is there at once.
+const processes = () => import('./serve.ts');
+const operator = async () =>
+  (await import('./operator.ts')).createOperator(loadOperatorConfig(environment), environment.HOME ?? '');
+
+const run = createCli({
+  environment,
+  streams: process,
+  version,
+  processes: {
+    serve: async () => (await processes()).serve(environment, version),
+    migrate: async () => (await processes()).migrate(environment),
+  },
+  vault: {
+    plan: async () => (await operator()).plan(),
+    apply: async (onStep) => (await operator()).apply(onStep),
+    addWorkload: async (name, cidrs) => (await operator()).addWorkload(name, cidrs),
+    issueCredential: async (role) => (await operator()).issueCredential(role),
+  },
+});
+process.exitCode = await run(process.argv.slice(2));

@@ -1,0 +1,41 @@
+/** Runs the broker as a process: configuration, log, signals. */
+import process from 'node:process';
+import { startBroker } from './broker.ts';
+import { loadConfig } from './config.ts';
+import { createLog } from './observability/log.ts';
+import { openStore } from './store/open-store.ts';
+
+type Environment = Parameters<typeof loadConfig>[0];
+
+const systemClock = { now: () => new Date() };
+
+/** Serves until the first SIGTERM or SIGINT, which drains; a second one ends the process at once. */
+export async function serve(environment: Environment, version: string): Promise<void> {
+  const config = loadConfig(environment);
+  const log = createLog({ level: config.operations.logLevel });
+  const stopped = signalled();
+  const broker = await startBroker(config, { log, clock: systemClock, identityClock: systemClock, version });
+  log.info({ signal: await stopped }, 'broker stops');
+  await broker.stop();
+}
+
+/** Brings the database to this version; answers the names of the migrations that were run. */
+export async function migrate(environment: Environment): Promise<readonly string[]> {
+  const config = loadConfig(environment);
+  const applied: string[] = [];
+  const log = createLog({ level: config.operations.logLevel });
+  const store = await openStore({ ...config.store, log, onMigrated: (names) => applied.push(...names) });
+  await store.close();
+  return applied;
+}
+
+function signalled(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.once(signal, () => {
+        process.once(signal, () => process.exit(130));
+        resolve(signal);
+      });
+    }
+  });
+}
