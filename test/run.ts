@@ -35,7 +35,9 @@ async function runTests(selected: readonly TestFile[]): Promise<number> {
   );
   Object.assign(process.env, servers.env);
   try {
-    say(`${[`${selected.length} test files`, ...servers.names].join(', ')}\n\n`);
+    say(
+      `${[selected.length === 1 ? '1 test file' : `${selected.length} test files`, ...servers.names].join(', ')}\n\n`,
+    );
     const stream = run({
       files: selected.map(({ path }) => join(root, path)),
       cwd: root,
