@@ -3,7 +3,7 @@ import type { Person } from '../../broker/domain/caller.ts';
 import type { Channel } from '../../broker/domain/channel.ts';
 import { Secret } from '../../broker/domain/secret.ts';
 import { BrokerError } from '../../broker/errors.ts';
-import type { DeniedIdentity, Flows } from '../../broker/http/flows.ts';
+import type { Flows } from '../../broker/http/flows.ts';
 import type { StoredOAuthClient, Tenant, WorkloadAccess } from '../../broker/ports.ts';
 
 export const at = new Date('2026-03-01T12:00:00Z');
@@ -47,7 +47,7 @@ export const activeChannel: Channel = {
 
 export interface FakeFlows extends Flows {
   /** Who was refused for a bad identity. */
-  readonly denied: DeniedIdentity[];
+  readonly denied: Parameters<Flows['recordDeniedIdentity']>[0][];
   /** The client secrets that were handed over. */
   readonly clientSecrets: Secret<string>[];
 }
@@ -58,7 +58,7 @@ export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flow
   const clients: StoredOAuthClient[] = [];
   const channels = new Map<string, Channel>();
   const workloads: WorkloadAccess[] = [];
-  const denied: DeniedIdentity[] = [];
+  const denied: FakeFlows['denied'] = [];
   const clientSecrets: Secret<string>[] = [];
   const consentLink = { token: new Secret(linkToken), expiresAt: new Date('2026-03-04T12:00:00Z') };
 

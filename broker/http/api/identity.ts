@@ -6,7 +6,7 @@
 import type { Person } from '../../domain/caller.ts';
 import { Secret } from '../../domain/secret.ts';
 import { BrokerError } from '../../errors.ts';
-import type { DeniedIdentity } from '../flows.ts';
+import type { AdminFlows } from '../flows.ts';
 import type { RequestContext } from '../request-context.ts';
 
 /** The names of the claims that make a person. */
@@ -25,7 +25,7 @@ export type Identify = (authorization: string | undefined, context: RequestConte
 export function createIdentify(deps: {
   verifyIdentity: VerifyIdentity;
   claims: ClaimNames;
-  recordDeniedIdentity: (denied: DeniedIdentity) => Promise<void>;
+  recordDeniedIdentity: AdminFlows['recordDeniedIdentity'];
 }): Identify {
   const { verifyIdentity, claims, recordDeniedIdentity } = deps;
 

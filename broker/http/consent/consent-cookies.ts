@@ -8,8 +8,9 @@
  * KEY is a hash of `state`: it is in the URL of the result page, while `state` itself goes nowhere else.
  *
  * Over https both have the prefix `__Host-`: the browser takes them from this very host over TLS only, so no sibling
- * domain can plant one. `Secure` is refused for plain http by Safari, and the prefix needs `Secure`: where the public URL
- * is http (which the configuration allows for loopback only), both go without.
+ * domain can plant one. The prefix needs `Secure`, and not every client keeps a `Secure` cookie of plain http, not even
+ * of loopback (Chromium does, Safari and curl do not). Where the public URL is http, which the configuration allows for
+ * this machine itself only, both go without prefix and `Secure`.
  */
 import { createHash } from 'node:crypto';
 import { parseCookie, stringifySetCookie } from 'cookie';
