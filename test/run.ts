@@ -35,9 +35,8 @@ async function runTests(selected: readonly TestFile[]): Promise<number> {
   );
   Object.assign(process.env, servers.env);
   try {
-    say(
-      `${[selected.length === 1 ? '1 test file' : `${selected.length} test files`, ...servers.names].join(', ')}\n\n`,
-    );
+    const count = selected.length === 1 ? '1 test file' : `${selected.length} test files`;
+    say(`${[count, ...servers.names].join(', ')}\n\n`);
     const stream = run({
       files: selected.map(({ path }) => join(root, path)),
       cwd: root,
@@ -47,7 +46,7 @@ async function runTests(selected: readonly TestFile[]): Promise<number> {
       timeout: TEST_DEADLINE_MS,
     });
     const outcome = outcomeOf(stream);
-    stream.compose(createReporter(root)).pipe(process.stdout, { end: false });
+    for await (const text of createReporter(root)(stream)) say(text);
     return verdict(await outcome);
   } finally {
     await servers.stop();
@@ -59,12 +58,17 @@ function noTests(): number {
   return 1;
 }
 
-function verdict({ success, tests, skipped }: Outcome): number {
+function verdict({ success, tests, failed, skipped }: Outcome): number {
   if (tests === 0) return noTests();
   const strict = process.env.CI === 'true';
   if (skipped.length > 0) {
     say(`\nNot run on this machine${strict ? ', which CI=true takes for a failure' : ''}:\n`);
     for (const { name, file, reason } of skipped) say(`  ${name} (${relative(root, file)})\n    ${reason}\n`);
+  }
+  if (failed.length > 0) {
+    say('\nFailed, with the reasons above:\n');
+    for (const { name, file } of failed)
+      say(`  ${name === file ? 'the file itself' : name} (${relative(root, file)})\n`);
   }
   return success && !(strict && skipped.length > 0) ? 0 : 1;
 }

@@ -28,6 +28,7 @@ test('fails when a test fails, naming it with its reason', async (t) => {
   assert.equal(code, 1);
   assert.match(said, /✖ breaks {2}test\/unit\/failing\.test\.ts:1/);
   assert.match(said, /as it should/);
+  assert.match(said, /^Failed, with the reasons above:\n {2}breaks \(test\/unit\/failing\.test\.ts\)$/m);
 });
 
 test('names a test that did not run with the reason, and fails for it where CI=true', async (t) => {
