@@ -18,6 +18,11 @@ export function newId(prefix: 'ch' | 'co', random: RandomBytes): string {
   return `${prefix}_${text}`;
 }
 
+/** Tells whether a text can be a channel's id: nothing else is looked up. */
+export function isChannelId(text: string): boolean {
+  return /^ch_[0-7][0-9a-hjkmnp-tv-z]{25}$/.test(text);
+}
+
 /** A secret that cannot be guessed: 256 random bits in base64url (43 characters). Fits RFC 7636 §4.1 as a verifier. */
 export function newSecret(random: RandomBytes): Secret<string> {
   return new Secret(random(32).toString('base64url'));

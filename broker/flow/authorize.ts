@@ -9,6 +9,7 @@ import { administersChannel, administersTenant, isOperator } from '../domain/acc
 import { type AuditAction, type AuditTarget, auditRecord } from '../domain/audit-record.ts';
 import type { Caller, Person } from '../domain/caller.ts';
 import type { Channel } from '../domain/channel.ts';
+import { isChannelId, namePattern } from '../domain/identifier.ts';
 import { BrokerError, type ErrorCode } from '../errors.ts';
 import type { Clock, Store, Tenant } from '../ports.ts';
 
@@ -43,16 +44,22 @@ export function createAuthorize(deps: { store: Store; clock: Clock; operatorsGro
     },
 
     async tenant(person, action, name) {
-      const tenant = await store.tenants.find(name);
+      const tenant = namePattern.test(name) ? await store.tenants.find(name) : undefined;
       if (tenant && administersTenant(person, tenant)) return tenant;
-      return refuse(person, action, 'TENANT_NOT_FOUND', { tenant: name }, tenant ? 'not an admin of it' : 'unknown');
+      return refuse(
+        person,
+        action,
+        'TENANT_NOT_FOUND',
+        { tenant: name.slice(0, 64) },
+        tenant ? 'not an admin of it' : 'unknown',
+      );
     },
 
     async channel(person, action, id) {
-      const channel = await store.channels.find(id);
+      const channel = isChannelId(id) ? await store.channels.find(id) : undefined;
       const tenant = channel && (await store.tenants.find(channel.tenant));
       if (channel && administersChannel(person, channel, tenant)) return channel;
-      const target = { tenant: channel?.tenant, channel: id };
+      const target = { tenant: channel?.tenant, channel: id.slice(0, 64) };
       return refuse(person, action, 'CHANNEL_NOT_FOUND', target, channel ? 'neither owner nor admin' : 'unknown');
     },
 

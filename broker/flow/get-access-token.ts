@@ -7,6 +7,7 @@
 import { auditRecord, fingerprint } from '../domain/audit-record.ts';
 import type { Workload } from '../domain/caller.ts';
 import { type Channel, type Grant, releaseRefusal } from '../domain/channel.ts';
+import { isChannelId } from '../domain/identifier.ts';
 import { isFreshEnough } from '../domain/refresh-schedule.ts';
 import { missingScopes } from '../domain/scope.ts';
 import type { Secret } from '../domain/secret.ts';
@@ -47,6 +48,7 @@ export function createGetAccessToken(deps: {
 
   return async (caller: Workload, request: AccessTokenRequest): Promise<ReleasedToken> => {
     if (request.reason.length > 256) throw invalid('reason: at most 256 characters');
+    if (!isChannelId(request.channel)) throw invalid('channel_id: not the id of a channel (ch_ and 26 characters)');
     const [channel, access] = await Promise.all([
       store.channels.find(request.channel),
       store.workloadAccess.find(caller.spiffeId, request.channel),

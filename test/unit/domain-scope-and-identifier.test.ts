@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { hashSecret, namePattern, newId, newSecret, refreshTokenHash } from '../../broker/domain/identifier.ts';
+import {
+  hashSecret,
+  isChannelId,
+  namePattern,
+  newId,
+  newSecret,
+  refreshTokenHash,
+} from '../../broker/domain/identifier.ts';
 import { missingScopes, parseScopes } from '../../broker/domain/scope.ts';
 import { Secret } from '../../broker/domain/secret.ts';
 
@@ -33,6 +40,20 @@ test('ids hold 128 random bits in 26 characters, and keep them all', () => {
   );
   const ids = new Set(Array.from({ length: 1000 }, () => newId('co', randomBytes)));
   assert.equal(ids.size, 1000);
+});
+
+test('only what newId makes can be the id of a channel', () => {
+  assert.ok(isChannelId(newId('ch', randomBytes)));
+  for (const bad of [
+    '',
+    'ch_',
+    newId('co', randomBytes),
+    `ch_${'0'.repeat(25)}`,
+    `ch_${'8'.repeat(26)}`,
+    `ch_${'0'.repeat(25)}\0`,
+  ]) {
+    assert.ok(!isChannelId(bad), bad);
+  }
 });
 
 test('link secrets are 256 random bits and only their hash is stored', () => {

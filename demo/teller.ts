@@ -1,0 +1,38 @@
+/** Tells the story on the terminal: numbered steps in plain words, commands as a person would type them, and how long it took. */
+import { styleText } from 'node:util';
+
+export interface Teller {
+  /** Begins a step, says what happens, and answers with what the step answers; a failure is told by the caller. */
+  step<T>(title: string, act: () => Promise<T>): Promise<T>;
+  /** A line of explanation inside a step. */
+  say(text: string): void;
+  /** A command that could be typed. */
+  command(text: string): void;
+  /** Output of a command, or a value worth seeing. */
+  quote(text: string): void;
+  heading(text: string): void;
+}
+
+export function createTeller(out: { write(text: string): void; readonly isTTY?: boolean }, noColor: boolean): Teller {
+  const colour = out.isTTY === true && !noColor;
+  const style = (format: 'bold' | 'dim' | 'cyan', text: string) =>
+    colour ? styleText(format, text, { validateStream: false }) : text;
+  let number = 0;
+
+  return {
+    async step(title, act) {
+      number += 1;
+      out.write(`\n${style('bold', `${String(number).padStart(2)}  ${title}`)}\n`);
+      const begun = performance.now();
+      const result = await act();
+      out.write(`    ${style('dim', `${((performance.now() - begun) / 1000).toFixed(1)} s`)}\n`);
+      return result;
+    },
+    say: (text) => out.write(`    ${text}\n`),
+    command: (text) => out.write(`    ${style('cyan', `$ ${text}`)}\n`),
+    quote: (text) => {
+      for (const line of text.trimEnd().split('\n')) out.write(`      ${style('dim', line)}\n`);
+    },
+    heading: (text) => out.write(`\n${style('bold', text)}\n`),
+  };
+}
