@@ -6,7 +6,7 @@
 import type { Writable } from 'node:stream';
 import { styleText } from 'node:util';
 import type { CliError } from './cli-error.ts';
-import { renderTable } from './table.ts';
+import { printable, renderTable } from './table.ts';
 
 export type OutputFormat = 'table' | 'json';
 
@@ -53,7 +53,7 @@ export function createOutput({ stdout, stderr }: Streams, noColor: boolean): Out
     facts: (facts) => {
       const shown = facts.filter((fact): fact is [string, string] => fact[1] !== undefined);
       const longest = Math.max(...shown.map(([label]) => label.length));
-      for (const [label, value] of shown) stdout.write(`${bold(label.padEnd(longest))}  ${value}\n`);
+      for (const [label, value] of shown) stdout.write(`${bold(label.padEnd(longest))}  ${printable(value)}\n`);
     },
     text: (text) => void stdout.write(text),
     say,

@@ -30,7 +30,7 @@ export async function readSecret(
 async function readRaw(what: string, file: string | undefined, { stdin, stderr }: SecretSource): Promise<string> {
   if (file === '-') return text(stdin);
   if (file !== undefined) return readSecretFile(file);
-  if (stdin.isTTY) return typeUnseen(`${what}: `, stdin, stderr);
+  if (stdin.isTTY) return typeUnseen(what, stdin, stderr);
   throw new CliError(`There is no ${what}.`, {
     exitCode: exitCodes.usage,
     hints: ['Give it with --secret-file PATH, or on stdin with --secret-file -'],
@@ -45,14 +45,14 @@ async function readSecretFile(file: string): Promise<string> {
   }
 }
 
-async function typeUnseen(prompt: string, stdin: Readable, stderr: Writable): Promise<string> {
-  stderr.write(prompt);
+async function typeUnseen(what: string, stdin: Readable, stderr: Writable): Promise<string> {
+  stderr.write(`${what}: `);
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
   const lines = createInterface({ input: stdin, output: nowhere, terminal: true });
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   lines.once('line', resolve);
   lines.once('SIGINT', () => reject(new CliError('Stopped.', { exitCode: exitCodes.failed })));
-  lines.once('close', () => reject(new CliError(`There is no ${prompt}`, { exitCode: exitCodes.failed })));
+  lines.once('close', () => reject(new CliError(`There is no ${what}.`, { exitCode: exitCodes.failed })));
   try {
     return await promise;
   } finally {

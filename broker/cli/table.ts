@@ -44,6 +44,6 @@ function fit(rows: readonly (readonly string[])[], width: number): readonly numb
 }
 
 /** Names come from people: no control character of theirs reaches the terminal. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return stripVTControlCharacters(text).replaceAll(/\p{Cc}/gu, ' ');
 }
