@@ -1,15 +1,15 @@
 /** Every way in which the sidecar can fail to get its certificate, told apart because each has another cure. */
 export const identityProblems = {
   CREDENTIAL_UNREADABLE: 'Check that the file exists and that the sidecar’s user may read it.',
-  CREDENTIAL_REJECTED: 'Check SIDECAR_VAULT_APPROLE_MOUNT and the role id, and bring a new secret id.',
+  CREDENTIAL_REJECTED: 'Check the role id, and bring a new secret id.',
+  LOGIN_FORBIDDEN: 'Check SIDECAR_VAULT_APPROLE_MOUNT, VAULT_NAMESPACE, and from which addresses the role may log in.',
   VAULT_UNREACHABLE: 'Check VAULT_ADDR, VAULT_CACERT and the network.',
   VAULT_SEALED: 'An operator has to unseal Vault.',
   VAULT_REDIRECTED: 'Let VAULT_ADDR name the active node, or a load balancer in front of it.',
   VAULT_FAILING: 'Look at the log of Vault.',
-  PATH_MISSING:
-    'Check SIDECAR_VAULT_APPROLE_MOUNT, SIDECAR_VAULT_PKI_MOUNT, SIDECAR_VAULT_PKI_ROLE and VAULT_NAMESPACE.',
+  PATH_MISSING: 'Check SIDECAR_VAULT_PKI_MOUNT, SIDECAR_VAULT_PKI_ROLE and VAULT_NAMESPACE.',
   SIGNING_FORBIDDEN:
-    'Give the sidecar’s role the policy for PKI/sign/ROLE: `broker vault bootstrap --dry-run` shows it.',
+    'Check SIDECAR_VAULT_PKI_MOUNT and SIDECAR_VAULT_PKI_ROLE, and that the workload’s policy allows to sign there.',
   SIGNING_REFUSED: 'Check that the PKI role allows the SPIFFE ID of SIDECAR_SPIFFE_ID.',
   SVID_REFUSED: 'Check the PKI role: what it signed is not the SVID that was asked for.',
   ANSWER_NOT_UNDERSTOOD: 'Check that VAULT_ADDR is Vault or OpenBao.',

@@ -23,7 +23,7 @@ import {
 } from './token-policy.ts';
 
 /** A token just received is the freshest that can be had. */
-const JUST_NOW_MS = 5_000;
+const JUST_NOW_MS = 2_000;
 const RETRY_REFRESH_MS = 10_000;
 /** The longest that a timer can count. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;

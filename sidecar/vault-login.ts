@@ -16,7 +16,7 @@ const loginAnswer = z.object({ auth: z.object({ client_token: z.string().min(1) 
  * Makes the login. Both files are read anew each time, so that a new secret id needs no restart.
  *
  * @returns A function that resolves to a Vault token.
- * @throws IdentityError from that function: CREDENTIAL_UNREADABLE, CREDENTIAL_REJECTED, PATH_MISSING,
+ * @throws IdentityError from that function: CREDENTIAL_UNREADABLE, CREDENTIAL_REJECTED, LOGIN_FORBIDDEN,
  * ANSWER_NOT_UNDERSTOOD, or what the request throws.
  */
 export function createVaultLogin(vault: VaultRequest, appRole: AppRole): () => Promise<string> {
@@ -27,7 +27,9 @@ export function createVaultLogin(vault: VaultRequest, appRole: AppRole): () => P
     ]);
     const path = `auth/${appRole.mount}/login`;
     const { status, text } = await vault({ method: 'POST', path, body: { role_id: roleId, secret_id: secretId } });
-    if (status === 404) throw new IdentityError('PATH_MISSING', `vault has nothing at ${path}`);
+    // Vault answers 403, not 404, where nothing is mounted.
+    if (status === 403 || status === 404)
+      throw new IdentityError('LOGIN_FORBIDDEN', `vault does not allow ${path}: ${errorsOf(text)}`);
     if (status >= 400) throw new IdentityError('CREDENTIAL_REJECTED', `vault refused the login: ${errorsOf(text)}`);
     return tokenOf(text);
   };

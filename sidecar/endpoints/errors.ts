@@ -10,9 +10,12 @@ export function errorAsJson({ code, sentence, next }: SidecarError): string {
   return `${JSON.stringify({ error: { code, message: sentence, next } })}\n`;
 }
 
-/** One line, for clients that show the body to people. */
+/**
+ * One line, for clients that show the body to people. Apostrophes are ASCII: Google's Python library shows the bytes,
+ * and would make `\xe2\x80\x99` of the others.
+ */
 export function errorAsText({ code, sentence, next }: SidecarError): string {
-  return `${code}: ${sentence}${next === undefined ? '' : ` ${next}`}\n`;
+  return `${code}: ${sentence}${next === undefined ? '' : ` ${next}`}\n`.replaceAll('’', "'");
 }
 
 /** Headers that belong to the error itself. */

@@ -66,6 +66,14 @@ export async function isReady({ operationsUrl }: Pick<Sidecar, 'operationsUrl'>)
   await until(async () => (await fetch(`${operationsUrl}/readyz`)).ok);
 }
 
+/** What the native interface answers, right or wrong. */
+interface NativeAnswer {
+  readonly access_token?: string;
+  readonly expires_in?: number;
+  readonly stale?: string;
+  readonly error?: { readonly code: string; readonly message: string; readonly next?: string };
+}
+
 /** Asks the native interface as a worker does. */
 export async function readToken(sidecar: Pick<Sidecar, 'url'>, channel: string, query = '') {
   const response = await fetch(`${sidecar.url}/v1/channels/${channel}/token${query}`, {
@@ -74,7 +82,7 @@ export async function readToken(sidecar: Pick<Sidecar, 'url'>, channel: string, 
   return {
     status: response.status,
     headers: response.headers,
-    body: (await response.json()) as Record<string, unknown>,
+    body: (await response.json()) as NativeAnswer,
   };
 }
 

@@ -164,7 +164,7 @@ test('answers 403 in a sentence where nothing helps but somebody acting', async 
   const get = await useMetadataServer(t, new SidecarError(refusal));
   for (const path of [`${ACCOUNT}/token`, `${ACCOUNT}/?recursive=true`, `${ACCOUNT}/scopes`]) {
     const answer = await get(path);
-    assert.deepEqual([answer.status, answer.body], [403, `RECONSENT_REQUIRED: ${sentence}\n`]);
+    assert.deepEqual([answer.status, answer.body], [403, `RECONSENT_REQUIRED: ${sentence.replace('’', "'")}\n`]);
     assert.equal(answer.headers['content-type'], 'text/html; charset=UTF-8');
     assert.equal(answer.headers['retry-after'], undefined);
   }
