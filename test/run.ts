@@ -33,6 +33,9 @@ async function runTests(selected: readonly TestFile[]): Promise<number> {
     join(root, '.tools/log'),
     process.env,
   );
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => void servers.stop().finally(() => process.exit(1)));
+  }
   Object.assign(process.env, servers.env);
   try {
     const count = selected.length === 1 ? '1 test file' : `${selected.length} test files`;
