@@ -48,6 +48,7 @@ test(
     assert.deepEqual(result, { tokens: [token, token], authorization: `Bearer ${token}`, email: EMAIL });
     assert.deepEqual(requests, [
       '/',
+      `${ROOT}/project/project-id`,
       `${ACCOUNTS}/default/?recursive=true`,
       `${ACCOUNTS}/default/token?scopes=upload`,
       `${ROOT}/universe/universe-domain`,
