@@ -135,5 +135,5 @@ test('broker and command may share one environment', () => {
 
 test('docs/configuration.md is what the settings say', async () => {
   const written = await readFile(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
-  assert.equal(written, describeConfig().markdown, 'write it again: node broker/main.ts settings --markdown');
+  assert.ok(written === describeConfig().markdown, 'write it again: node broker/main.ts settings --markdown');
 });
