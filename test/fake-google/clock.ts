@@ -27,6 +27,9 @@ export function createAdjustableClock(real: () => number = Date.now): Adjustable
   };
 }
 
+/** One second in milliseconds. */
 export const second = 1_000;
+/** One minute in milliseconds. */
 export const minute = 60 * second;
+/** One day in milliseconds. */
 export const day = 24 * 60 * minute;

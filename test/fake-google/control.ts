@@ -6,6 +6,7 @@
 import { type Answer, type Endpoint, json, notFound } from './http.ts';
 import type { PracticeGoogle } from './practice-google.ts';
 
+/** Everything below this path is a control and no part of Google's contract. */
 export const controlPath = '/__practice/';
 
 /** The actions, by the name in the path. All take and return plain JSON. */

@@ -1,6 +1,7 @@
 /** What fault rules and counts go by: which endpoint, whose client, which grant, which token. */
+
+import { clientCredentials } from './client-authentication.ts';
 import { bearerToken, type PracticeRequest } from './http.ts';
-import { clientCredentials } from './token-endpoint.ts';
 import type { TokenBook } from './tokens.ts';
 
 /** The name of an endpoint in fault rules and counts. */

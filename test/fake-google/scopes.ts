@@ -2,6 +2,7 @@
 
 const google = 'https://www.googleapis.com/auth/';
 
+/** YouTube's scopes by short names. */
 export const youtubeScope = {
   all: `${google}youtube`,
   forceSsl: `${google}youtube.force-ssl`,
@@ -28,7 +29,9 @@ export const videoInsertScopes: readonly string[] = [
   youtubeScope.partner,
 ];
 
+/** What the scope `email` is called in Google's answers. */
 export const emailScope = `${google}userinfo.email`;
+/** What the scope `profile` is called in Google's answers. */
 export const profileScope = `${google}userinfo.profile`;
 
 /** Google reports `email` and `profile` under their long names. */

@@ -1,10 +1,11 @@
 /** The token endpoint: client authentication, the authorization-code grant and the refresh grant (RFC 6749). */
 import { createHash } from 'node:crypto';
+import { authenticateClient } from './client-authentication.ts';
 import { type Clock, second } from './clock.ts';
 import type { DpopVerifier } from './dpop.ts';
 import { type Answer, type Endpoint, json, type PracticeRequest } from './http.ts';
 import type { AccessToken, AuthorizationCode, RefreshToken } from './issued.ts';
-import { OAuthError, type OAuthErrorName } from './oauth-error.ts';
+import { OAuthError } from './oauth-error.ts';
 import type { IssueIdToken } from './openid.ts';
 import { formatScopes, parseScopes } from './scopes.ts';
 import type { TokenBook } from './tokens.ts';
@@ -19,44 +20,6 @@ export interface TokenEndpointParts {
   readonly issueIdToken: IssueIdToken;
   /** The error for a bound refresh token that comes without its key; Google's own choice is not documented. */
   readonly boundTokenRefusal: 'invalid_grant' | 'invalid_dpop_proof';
-}
-
-interface ClientCredentials {
-  readonly clientId: string | undefined;
-  readonly clientSecret: string | undefined;
-}
-
-/** The client id and secret of a request, from its `Authorization: Basic` header or its form. */
-export function clientCredentials({ headers, form }: PracticeRequest): ClientCredentials {
-  const basic = /^Basic +(\S+)$/i.exec(headers.authorization ?? '')?.[1];
-  if (basic === undefined) {
-    return { clientId: form.get('client_id') ?? undefined, clientSecret: form.get('client_secret') ?? undefined };
-  }
-  // RFC 6749 section 2.3.1: both halves are form-encoded before they are joined.
-  const decode = (half: string | undefined) => new URLSearchParams(`v=${half ?? ''}`).get('v') ?? undefined;
-  const [clientId, clientSecret] = Buffer.from(basic, 'base64').toString('utf8').split(':', 2);
-  return { clientId: decode(clientId), clientSecret: decode(clientSecret) };
-}
-
-const inactive: Readonly<Record<Exclude<Client['status'], 'active'>, OAuthErrorName>> = {
-  deleted: 'deleted_client',
-  disabled: 'disabled_client',
-  unauthorized: 'unauthorized_client',
-};
-
-function authenticate(request: PracticeRequest, world: World): Client {
-  const { clientId, clientSecret } = clientCredentials(request);
-  if (clientId === undefined) {
-    throw new OAuthError('invalid_request', 'Could not determine client ID from request.');
-  }
-  const client = world.client(clientId);
-  if (!client) throw new OAuthError('invalid_client');
-  if (client.status !== 'active') throw new OAuthError(inactive[client.status]);
-  if (clientSecret === undefined) throw new OAuthError('invalid_request', 'client_secret is missing.');
-  if (clientSecret !== client.clientSecret) {
-    throw new OAuthError('invalid_client', 'The provided client secret is invalid.');
-  }
-  return client;
 }
 
 function required(form: URLSearchParams, name: string): string {
@@ -136,7 +99,7 @@ export function createTokenEndpoint(parts: TokenEndpointParts): Endpoint {
   }
 
   return async (request) => {
-    const client = authenticate(request, world);
+    const client = authenticateClient(request, world);
     const grantType = required(request.form, 'grant_type');
     if (grantType === 'authorization_code') return authorizationCodeGrant(client, request);
     if (grantType === 'refresh_token') return refreshGrant(client, request);

@@ -20,6 +20,7 @@ export interface TokenSettings {
   readonly codeLifetime: number;
 }
 
+/** Google's limits (reference G2) and a code that lives ten minutes. */
 export const usualTokenSettings: TokenSettings = { refreshTokensPerIdentityAndClient: 100, codeLifetime: 10 * minute };
 
 const testingModeLifetime = 7 * day;
