@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import * as z from 'zod';
+import { errorTable } from '../../broker/errors.ts';
 import { routes } from '../../broker/http/api/routes.ts';
 import { activeChannel } from '../support/fake-flows.ts';
 import { startHttpServer, type TestServer } from '../support/http-server.ts';
@@ -128,4 +130,15 @@ test('a schema of the document refuses what it does not name', async () => {
   assert.equal(tenant.safeParse({ name: 'a', admins: [], created_at: '2026-03-01T12:00:00Z' }).success, true);
   assert.equal(tenant.safeParse({ name: 'a', admins: [], created_at: 'yesterday' }).success, false);
   assert.equal(tenant.safeParse({ name: 'a', admins: [] }).success, false);
+});
+
+test('docs/api.md lists every route and every code as they are', async () => {
+  const text = await readFile(new URL('../../docs/api.md', import.meta.url), 'utf8');
+  const rows = text.split('\n').filter((line) => line.startsWith('| `'));
+  assert.deepEqual(rows, [
+    ...routes.map(({ method, path, summary }) => `| \`${method.toUpperCase()} ${path}\` | ${summary} |`),
+    ...Object.entries(errorTable).map(
+      ([code, { http, retry, sentence }]) => `| \`${code}\` | ${http} | ${retry ? 'yes' : 'no'} | ${sentence} |`,
+    ),
+  ]);
 });
