@@ -9,6 +9,7 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as timer } from 'node:timers/promises';
 import { openCache } from './cache/open-cache.ts';
 import type { Config } from './config.ts';
+import { BrokerError } from './errors.ts';
 import { createFlows } from './flow/flows.ts';
 import { createAuthorizationServer } from './google/authorization-server.ts';
 import { createYouTube } from './google/youtube.ts';
@@ -21,7 +22,8 @@ import { createHttpServer } from './http/server.ts';
 import { createJwtVerifier } from './jwt.ts';
 import type { Log } from './observability/log.ts';
 import { createMetrics } from './observability/metrics.ts';
-import type { Clock } from './ports.ts';
+import type { AccessTokenCache, Clock, Store } from './ports.ts';
+import { whenAvailable } from './resilience.ts';
 import { openStore } from './store/open-store.ts';
 import { createVaultConnection } from './vault/connection.ts';
 import { createDpopKeys } from './vault/dpop-keys.ts';
@@ -37,6 +39,8 @@ export interface BrokerDeps {
   /** Of what Vault dates: certificates, its own tokens, the admins' identity tokens. */
   readonly identityClock: Clock;
   readonly version: string;
+  /** Gives the start up where it still waits for Vault or PostgreSQL. */
+  readonly signal: AbortSignal;
 }
 
 export interface Broker {
@@ -67,10 +71,12 @@ export async function startBroker(config: Config, deps: BrokerDeps): Promise<Bro
 }
 
 async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]): Promise<Omit<Broker, 'stop'>> {
-  const { log, clock, identityClock, version } = deps;
+  const { log, clock, identityClock, version, signal } = deps;
   const random = randomBytes;
   const randomFraction = Math.random;
   const onFault = (err: unknown) => log.error({ err }, 'fault in the broker');
+  const available = <T>(what: string, step: () => Promise<T>): Promise<T> =>
+    whenAvailable(step, signal, (err) => log.warn({ err, what }, 'waiting for a dependency'));
 
   const vault = createVaultConnection({
     address: config.vault.address,
@@ -87,10 +93,30 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   const secrets = createOAuthClientSecrets({ vault, kv: config.vault.kvMount });
   const authority = createCertificateAuthority({ vault, pki: config.vault.pkiMount });
 
-  const store = await openStore({ ...config.store, log });
+  const metrics = createMetrics();
+  let opened: { store: Store; cache: AccessTokenCache } | undefined;
+  const checkOpened = (check: (parts: NonNullable<typeof opened>) => Promise<void>) => async () => {
+    if (!opened) throw new BrokerError('STORE_UNAVAILABLE', { detail: 'the broker is starting' });
+    await check(opened);
+  };
+  // First of all, so that whoever waits for the broker sees what the broker waits for.
+  const operations = await createOperationsServer({
+    checks: {
+      vault: () => vault.check(),
+      database: checkOpened(({ store }) => store.check()),
+      cache: checkOpened(({ cache }) => cache.check()),
+    },
+    metrics: metrics.text,
+    deadlineMs: 3_000,
+    log,
+  }).listen(config.operations.listen);
+  closers.push(() => operations.close());
+
+  const store = await available('database', () => openStore({ ...config.store, log }));
   closers.push(() => store.close());
   const cache = openCache({ redisUrl: config.cache.redisUrl, keys, clock, random, randomFraction, log });
   closers.push(() => cache.close());
+  opened = { store, cache };
 
   const google = createAuthorizationServer({
     settings: {
@@ -116,7 +142,6 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   });
   const youtube = createYouTube({ url: config.google.youtubeUrl, deadlineMs: googleDeadlineMs });
 
-  const metrics = createMetrics();
   const flows = createFlows({
     store,
     keys,
@@ -141,28 +166,22 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   });
 
   let grpc: GrpcServer | undefined;
-  const identity = await startBrokerIdentity({
-    authority,
-    spiffeId: `spiffe://${config.trustDomain}/broker`,
-    pkiRole: config.vault.pkiRole,
-    clock: identityClock,
-    randomFraction,
-    sleep,
-    onRotated: (rotated) => {
-      metrics.certificateEnds(rotated.notAfter);
-      grpc?.rotate(rotated);
-    },
-    onFault,
-  });
+  const identity = await available('vault', () =>
+    startBrokerIdentity({
+      authority,
+      spiffeId: `spiffe://${config.trustDomain}/broker`,
+      pkiRole: config.vault.pkiRole,
+      clock: identityClock,
+      randomFraction,
+      sleep,
+      onRotated: (rotated) => {
+        metrics.certificateEnds(rotated.notAfter);
+        grpc?.rotate(rotated);
+      },
+      onFault,
+    }),
+  );
   closers.push(() => identity.stop());
-
-  const operations = await createOperationsServer({
-    checks: { vault: () => vault.check(), database: () => store.check(), cache: () => cache.check() },
-    metrics: metrics.text,
-    deadlineMs: 3_000,
-    log,
-  }).listen(config.operations.listen);
-  closers.push(() => operations.close());
 
   flows.scheduler.start();
   closers.push(() => flows.scheduler.stop());

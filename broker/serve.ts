@@ -13,10 +13,19 @@ const systemClock = { now: () => new Date() };
 export async function serve(environment: Environment, version: string): Promise<void> {
   const config = loadConfig(environment);
   const log = createLog({ level: config.operations.logLevel });
+  const stopping = new AbortController();
   const stopped = signalled();
-  const broker = await startBroker(config, { log, clock: systemClock, identityClock: systemClock, version });
-  log.info({ signal: await stopped }, 'broker stops');
-  await broker.stop();
+  void stopped.then(() => stopping.abort());
+  const clocks = { clock: systemClock, identityClock: systemClock };
+  try {
+    const broker = await startBroker(config, { log, ...clocks, version, signal: stopping.signal });
+    log.info({ signal: await stopped }, 'broker stops');
+    await broker.stop();
+  } catch (error) {
+    // What the start was waiting for when it was told to end is no failure.
+    if (!stopping.signal.aborted) throw error;
+    log.info({ signal: await stopped }, 'broker stops');
+  }
 }
 
 /** Brings the database to this version; answers the names of the migrations that were run. */

@@ -131,9 +131,19 @@ export function createSettleGrant(deps: {
       ...facts,
       generation: received.generation,
     });
-    await persist(() => store.consents.activate(received, pinned, now, token, record));
+    try {
+      await persist(() => store.consents.activate(received, pinned, now, token, record));
+    } catch (error) {
+      // The commit may have been done and only its answer lost: then the try after it finds its own work.
+      if (!(await isActivated(channel.id, received))) throw error;
+    }
     await cache.put(channel.tenant, key, { accessToken: tokens.accessToken, expiresAt: tokens.expiresAt });
     onActive();
+  }
+
+  async function isActivated(id: string, received: ReceivedGrant): Promise<boolean> {
+    const grant = (await store.channels.find(id))?.grant;
+    return grant?.generation === received.generation && grant.refreshTokenEncrypted === received.refreshTokenEncrypted;
   }
 }
 

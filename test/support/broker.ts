@@ -26,6 +26,8 @@ export interface BrokerParts {
   readonly clock: Clock;
   /** Settings that differ from the usual ones. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Done when all is at hand, just before the broker starts. */
+  readonly before?: () => Promise<void>;
 }
 
 /** Starts a broker as `broker serve` does, from an environment; it is stopped with the scope. */
@@ -60,8 +62,16 @@ export async function useBroker(scope: Scope, parts: BrokerParts): Promise<Runni
     ...parts.settings,
   });
   const lines: string[] = [];
+  const { signal } = new AbortController();
+  await parts.before?.();
   const log = createLog({ level: config.operations.logLevel, destination: { write: (line) => void lines.push(line) } });
-  const broker = await startBroker(config, { log, clock, identityClock: { now: () => new Date() }, version: 'test' });
+  const broker = await startBroker(config, {
+    log,
+    clock,
+    identityClock: { now: () => new Date() },
+    version: 'test',
+    signal,
+  });
   scope.after(() => broker.stop());
   return {
     ...broker,

@@ -8,6 +8,7 @@ import type { Channel } from '../../broker/domain/channel.ts';
 import type { Store } from '../../broker/ports.ts';
 import { createDatabase } from '../../broker/store/database.ts';
 import { createStore } from '../../broker/store/store.ts';
+import { createSigningKey } from '../fake-google/jwt.ts';
 import { type PracticeGoogle, type PracticeGoogleOptions, startPracticeGoogle } from '../fake-google/server.ts';
 import type { ConsentChoices } from '../fake-google/walk-consent.ts';
 import type { ClientSettings } from '../fake-google/world.ts';
@@ -54,12 +55,14 @@ export interface World {
   channel(id: string): Promise<Channel>;
 }
 
+/** One for all: making an RSA key takes longer than all the rest. */
+const signingKey = createSigningKey('practice-google-1');
 export const tenant = 'acme';
 export const oauthClient = 'uploads';
 
 export async function useWorld(scope: Scope, options: WorldOptions = {}): Promise<World> {
   const [google, vault, databaseUrl] = await Promise.all([
-    startPracticeGoogle(options.google),
+    startPracticeGoogle({ signingKey, ...options.google }),
     options.vault ?? useSetUpVault(scope),
     options.databaseUrl ?? useMigratedDatabase(scope),
   ]);
