@@ -24,7 +24,7 @@ const leastUsefulSeconds = 10;
 
 export interface AccessTokenRequest {
   readonly channel: string;
-  /** Least remaining life that the caller can use, in seconds; 0 leaves it to the broker. */
+  /** A token with less life left, in seconds, is refreshed first, where that is possible now; 0 leaves it to the broker. */
   readonly minTtlSeconds: number;
   readonly scopes: readonly string[];
   readonly reason: string;
@@ -94,7 +94,7 @@ export function createGetAccessToken(deps: {
       return { token: await refreshChannel(caller, channel.id), source: 'refresh' };
     } catch (error) {
       const usable = cached && cached.expiresAt.getTime() - clock.now().getTime() >= leastUsefulSeconds * 1000;
-      if (usable && minTtlSeconds === 0 && asBrokerError(error).row.retry) {
+      if (usable && asBrokerError(error).row.retry) {
         return { token: cached, source: 'cache-despite-failure' };
       }
       throw error;

@@ -1,6 +1,9 @@
 /**
  * Refreshes one channel now, once, however many ask: callers in this process share one flight; a claim on the row keeps
  * other brokers away. Whoever finds the row claimed waits for that refresh and takes its result from the cache.
+ *
+ * A failure that can pass is remembered for some seconds, or for as long as `Retry-After` said: a worker that asks in a
+ * loop hears it again, and Google is left in peace.
  */
 import type { Caller } from '../domain/caller.ts';
 import { releaseRefusal } from '../domain/channel.ts';
@@ -11,6 +14,8 @@ import type { PerformRefresh } from './perform-refresh.ts';
 /** Longer than the longest refresh: every request to Google, Vault and PostgreSQL in it has a shorter deadline. */
 export const claimMs = 60_000;
 
+const rememberFailureMs = 5_000;
+const mostRemembered = 10_000;
 const waitForOthersMs = 10_000;
 const pollMs = 100;
 
@@ -28,13 +33,30 @@ export function createRefreshChannel(deps: {
   /** channel id → the refresh that runs */
   const flights = new Map<string, Promise<CachedToken>>();
 
-  return (caller, channel) => {
+  /** channel id → why its last refresh failed, and until when nobody asks again */
+  const failures = new Map<string, { readonly error: BrokerError; readonly until: number }>();
+
+  return async (caller, channel) => {
     const running = flights.get(channel);
     if (running) return running;
-    const flight = refresh(caller, channel).finally(() => flights.delete(channel));
+    const failure = failures.get(channel);
+    if (failure && clock.now().getTime() < failure.until) throw failure.error;
+    const flight = refresh(caller, channel)
+      .catch((error: unknown) => {
+        remember(channel, error);
+        throw error;
+      })
+      .finally(() => flights.delete(channel));
     flights.set(channel, flight);
     return flight;
   };
+
+  function remember(channel: string, error: unknown): void {
+    if (!(error instanceof BrokerError) || !error.row.retry) return;
+    if (failures.size >= mostRemembered) failures.clear();
+    const until = clock.now().getTime() + (error.retryAfter ? error.retryAfter * 1_000 : rememberFailureMs);
+    failures.set(channel, { error, until });
+  }
 
   async function refresh(caller: Caller, id: string): Promise<CachedToken> {
     const now = clock.now();

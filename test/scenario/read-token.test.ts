@@ -128,7 +128,10 @@ describe('a workload', () => {
   });
 
   test('gets a token that is still valid although Google is down, and the record says so', async () => {
-    const id = await world.connectedChannel('outage');
+    const account = 'outage@example.com';
+    world.google.addAccount({ email: account, channels: [{ id: 'UCoutage', title: 'Outage', kind: 'personal' }] });
+    const { id, consentLink } = await world.addChannel('outage');
+    await world.consent(consentLink, { account });
     await world.api('POST', `/v1/channels/${id}/workloads`, { spiffe_id: workload.spiffeId, reason: 'uploads' });
     const first = await workload.getAccessToken({ channelId: id });
     const fault = world.google.faults.add({
@@ -141,9 +144,20 @@ describe('a workload', () => {
     assert.equal(second.accessToken, first.accessToken);
     assert.equal((await lastRelease(id)).facts.source, 'cache-despite-failure');
 
+    const third = await workload.getAccessToken({ channelId: id, minTtlSeconds: 600 });
+    assert.equal(third.accessToken, first.accessToken, 'what is left is better than nothing');
+
     world.google.advance(3 * minute);
-    assert.equal(await refusalOf({ channelId: id }), 'AUTHORIZATION_SERVER_UNAVAILABLE');
+    world.google.counts.reset();
+    for (let asks = 0; asks < 10; asks += 1) {
+      assert.equal(await refusalOf({ channelId: id }), 'AUTHORIZATION_SERVER_UNAVAILABLE');
+    }
+    const asked = world.google.counts.log(refreshes).filter((request) => request.account === account);
+    assert.ok(asked.length <= 2, `Google was asked ${asked.length} times`);
+
     fault.clear();
+    world.google.advance(5_000);
+    assert.notEqual((await workload.getAccessToken({ channelId: id })).accessToken, first.accessToken);
   });
 });
 
