@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
+import * as z from 'zod';
 import { BrokerError } from '../../broker/errors.ts';
+import { route } from '../../broker/http/api/route.ts';
 import type { ErrorAnswer } from '../../broker/http/api/schemas.ts';
 import { activeChannel, linkToken } from '../support/fake-flows.ts';
 import { startHttpServer, type TestServer } from '../support/http-server.ts';
@@ -109,6 +111,7 @@ for (const [name, authorization, audited] of [
   ['with a token of another scheme', 'Basic YWxpY2U6YQ==', false],
   ['with a token that is not good', 'Bearer forged-token', true],
   ['with a token without subject', 'Bearer nameless-token', true],
+  ['with a token of an empty subject', 'Bearer empty-token', true],
 ] as const) {
   test(`a call ${name} is answered 401 and ${audited ? 'audited' : 'not audited: it claims to be nobody'}`, async () => {
     await using server = await startHttpServer();
@@ -267,4 +270,23 @@ test('nobody unknown makes the server read a body', async () => {
     'POST /v1/tenants HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n',
   );
   assert.match(await text(socket), /^HTTP\/1.1 401 /);
+});
+
+test('what a schema does not name never leaves, whatever a view puts in', async () => {
+  const { run } = route(
+    { method: 'get', path: '/v1/x', operationId: 'x', summary: 'X.', status: 200 },
+    { answer: z.object({ name: z.string() }) },
+    async () => ({ name: 'a', refresh_token: 'canary' }),
+  );
+  await using server = await startHttpServer();
+  const caller = {
+    kind: 'person',
+    subject: 'a',
+    displayName: undefined,
+    groups: [],
+    ip: undefined,
+    requestId: 'r',
+  } as const;
+  const deps = { flows: server.flows, publicUrl: 'https://broker.example.com' };
+  assert.deepEqual(await run({ caller, body: undefined, query: {}, channel: '' }, deps), { name: 'a' });
 });

@@ -173,7 +173,7 @@ test('an owner whose consent failed is told why, and can start again from there'
     headers: { cookie: jar.header() },
   });
   const page = await result.text();
-  assert.match(page, /left out: “upload videos”/);
+  assert.match(page, /left out: “Manage your YouTube videos”/);
   assert.match(page, new RegExp(`href="/consent/${linkToken}"`));
 });
 

@@ -10,6 +10,7 @@ const people: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'alice-token': { sub: 'alice', name: 'Alice Archer', groups: ['studio', 'operators'] },
   'bob-token': { sub: 'bob' },
   'nameless-token': { name: 'No Subject' },
+  'empty-token': { sub: '' },
 };
 
 export interface TestServer extends AsyncDisposable {

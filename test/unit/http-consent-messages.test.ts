@@ -4,7 +4,7 @@ import { type ErrorCode, errorTable } from '../../broker/errors.ts';
 import { consentFailures, messageForError, messageForFailure } from '../../broker/http/consent/consent-messages.ts';
 import { messagePage } from '../../broker/http/consent/consent-pages.ts';
 import { readResult, writeResult } from '../../broker/http/consent/consent-result.ts';
-import { areHarmless, explainScopes } from '../../broker/http/consent/permissions.ts';
+import { deleteNothing, explainScopes } from '../../broker/http/consent/permissions.ts';
 
 const facts = {
   tenant: 'acme',
@@ -66,7 +66,7 @@ test('permissions are explained in words, the weightiest first, and unknown ones
   const upload = 'https://www.googleapis.com/auth/youtube.upload';
   assert.match(explainScopes(['openid', upload])[0] ?? '', /^upload videos/);
   assert.deepEqual(explainScopes(['https://example.com/odd']), ['use the permission https://example.com/odd']);
-  assert.ok(areHarmless([upload, 'openid', 'email']));
-  assert.ok(!areHarmless([upload, 'https://www.googleapis.com/auth/youtube']));
-  assert.ok(!areHarmless(['https://example.com/odd']));
+  assert.ok(deleteNothing([upload, 'openid', 'email']));
+  assert.ok(!deleteNothing([upload, 'https://www.googleapis.com/auth/youtube']));
+  assert.ok(!deleteNothing(['https://example.com/odd']));
 });

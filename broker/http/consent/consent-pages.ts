@@ -4,7 +4,7 @@ import { type Html, html } from '../pages/html.ts';
 import { type Page, renderPage } from '../pages/layout.ts';
 import { type ConsentMessage, messageForError, messageForFailure } from './consent-messages.ts';
 import type { ConsentResult } from './consent-result.ts';
-import { areHarmless, explainScopes } from './permissions.ts';
+import { deleteNothing, explainScopes } from './permissions.ts';
 
 const connections = html`<a href="https://myaccount.google.com/connections" rel="noreferrer">myaccount.google.com/connections</a>`;
 
@@ -20,11 +20,11 @@ export function startPage(view: ConsentView, requestId: string): string {
 <p><strong>${tenant}</strong> asks for your permission to work with ${channel}, which they call “${channelName}”.</p>
 <h2>This lets them</h2>
 <ul>${explainScopes(scopes).map((text) => html`<li>${text}</li>`)}</ul>
-<p class="quiet">They never see your password${areHarmless(scopes) ? ', and they can neither change nor delete anything that is on your channel' : undefined}. You can take the permission back whenever you like, at ${connections}.</p>
+<p class="quiet">They never see your password${deleteNothing(scopes) ? ', and they cannot delete anything on your channel' : undefined}. You can take the permission back whenever you like, at ${connections}.</p>
 <h2>What happens next</h2>
 <ol>
 <li>Google asks for an account or channel. ${chooseAdvice(youtubeTitle)}</li>
-<li>Google shows what is asked for. Tick every box and choose “Continue”.</li>
+<li>Google shows what is asked for in its own words; uploading is “Manage your YouTube videos”. Tick every box and choose “Continue”.</li>
 <li>You come back here and see that it worked. All of it takes a minute; you have ten.</li>
 </ol>
 <form method="post" class="actions"><button class="button" type="submit">Continue to Google</button></form>
