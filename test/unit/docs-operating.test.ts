@@ -1,0 +1,19 @@
+/** docs/operating.md names the metrics that are counted, with their labels. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createMetrics } from '../../broker/observability/metrics.ts';
+import { named, readDocument, tableOf } from '../support/documents.ts';
+
+test('docs/operating.md lists our metrics and their labels', async () => {
+  const metrics = createMetrics();
+  metrics.refreshed('ok');
+  metrics.tokenRequested('ok');
+  metrics.certificateEnds(new Date(0));
+  const lines = (await metrics.text()).split('\n').filter((line) => line.startsWith('token_broker_'));
+  const counted = lines.map((line) => [line.replace(/[ {].*/, ''), /\{(\w+)=/.exec(line)?.[1] ?? '']);
+  const documented = tableOf(readDocument('docs/operating.md'), 'Metrics').map(([name, label]) => [
+    named(name),
+    named(label),
+  ]);
+  assert.deepEqual(documented, counted);
+});
