@@ -116,7 +116,7 @@ export function createVaultConnection(settings: VaultSettings): VaultConnection 
         const pause = backOff(failures, random);
         const isLast = failures === attempts || clock.now().getTime() + pause >= endsAt;
         if (!repeatable || !failure.isPassing || isLast) throw asVaultError(failure);
-        await wait(pause, signal ?? new AbortController().signal);
+        await wait(pause, signal ?? new AbortController().signal).catch(() => signal?.throwIfAborted());
       }
     }
   }

@@ -134,6 +134,21 @@ test('reads and computations are repeated through a passing 503; writes are sent
   assert.equal(front.requests.filter((line) => /POST .*keys\/tenant-once/.test(line)).length, 1);
 });
 
+test('a caller who aborts between two tries gets the reason of the abort', async (t) => {
+  const front = await useVaultFront(t, vault.address);
+  const controller = new AbortController();
+  const connection = connect(t, {
+    address: front.address,
+    login: tokenLogin(new Secret('not-looked-at')),
+    wait: (_, signal) => {
+      controller.abort(new Error('the caller left'));
+      return Promise.reject(new Error('the wait was aborted', { cause: signal.reason }));
+    },
+  });
+  front.fail(/anything/, 1);
+  await assert.rejects(connection.read('anything', z.unknown(), { signal: controller.signal }), /the caller left/);
+});
+
 test('closing revokes the token that the login made', async (t) => {
   const { connection } = await useSpoilableLogin(t, 'closing', {});
   const accessor = await selfAccessor(connection);
