@@ -172,6 +172,13 @@ export const errorTable = {
     sentence: 'Google does not answer as it should at the moment.',
     next: 'Try again in a while; nothing was lost.',
   },
+  IDENTITY_PROVIDER_UNAVAILABLE: {
+    http: 503,
+    grpc: 'UNAVAILABLE',
+    retry: true,
+    sentence: 'The identity provider does not answer, so nobody can be recognised.',
+    next: 'Try again in a while.',
+  },
   VAULT_SEALED: {
     http: 503,
     grpc: 'UNAVAILABLE',

@@ -17,9 +17,11 @@ export interface JwtVerifierOptions {
   readonly now: () => Date;
   /** For each request for keys or discovery. */
   readonly deadlineMs: number;
+  /** What is thrown where the keys cannot be had. */
+  readonly unavailable: 'AUTHORIZATION_SERVER_UNAVAILABLE' | 'IDENTITY_PROVIDER_UNAVAILABLE';
 }
 
-/** Answers the claims; throws UNAUTHENTICATED where the token is not good, AUTHORIZATION_SERVER_UNAVAILABLE where the keys cannot be had. */
+/** Answers the claims; throws UNAUTHENTICATED where the token is not good, `unavailable` where the keys cannot be had. */
 export type VerifyJwt = (
   jwt: Secret<string>,
   expected?: { readonly audience?: string; readonly nonce?: string },
@@ -46,7 +48,7 @@ export function createJwtVerifier(options: JwtVerifierOptions): VerifyJwt {
       getKey = await keys;
     } catch (error) {
       keys = undefined;
-      throw new BrokerError('AUTHORIZATION_SERVER_UNAVAILABLE', {
+      throw new BrokerError(options.unavailable, {
         detail: 'identity provider discovery failed',
         cause: error,
       });
@@ -80,7 +82,7 @@ async function verify(
       // The message of a jose error names the claim that failed, never the token.
       throw new BrokerError('UNAUTHENTICATED', { detail: error.message, cause: error });
     }
-    throw new BrokerError('AUTHORIZATION_SERVER_UNAVAILABLE', {
+    throw new BrokerError(options.unavailable, {
       detail: 'keys of the identity provider not to be had',
       cause: error,
     });

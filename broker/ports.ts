@@ -58,7 +58,7 @@ export interface DpopJwk {
   readonly y: string;
 }
 
-/** The OAuth clients' secrets in KV v2 (`oauth-clients/data/NAME`), newest first. */
+/** The OAuth clients' secrets in KV v2 (`oauth-clients/data/NAME`), newest first; the next is tried where Google refuses one. */
 export interface OAuthClientSecrets {
   /** Throws OAUTH_CLIENT_NOT_FOUND. */
   read(oauthClient: string): Promise<readonly Secret<string>[]>;

@@ -28,7 +28,7 @@ const description = `Keeps YouTube channel consents alive and hands short-lived 
 
 From an owner's consent to a worker's token:
   broker vault bootstrap
-  broker tenant create acme --admin group:acme-admins
+  broker tenant create acme
   broker oauth-client add uploads --client-id ID.apps.googleusercontent.com
   broker channel add north-studio --tenant acme --oauth-client uploads
   broker workload allow spiffe://token-broker.internal/workload/uploader \\

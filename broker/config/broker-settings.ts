@@ -68,7 +68,9 @@ export const brokerSettings = z.object({
       default: 'token-broker.internal',
     },
   ),
-  region: setting('BROKER_REGION', is.name, 'The region whose channels this broker refreshes.', { default: 'default' }),
+  region: setting('BROKER_REGION', is.name, 'The region that a new channel is put into where none is named.', {
+    default: 'default',
+  }),
   store: z.object({
     databaseUrl: setting(
       'DATABASE_URL',
@@ -176,9 +178,6 @@ export const brokerSettings = z.object({
     }),
     tokenUrl: setting('BROKER_GOOGLE_TOKEN_URL', is.url, 'The token endpoint.', {
       default: 'https://oauth2.googleapis.com/token',
-    }),
-    revocationUrl: setting('BROKER_GOOGLE_REVOCATION_URL', is.url, 'The revocation endpoint.', {
-      default: 'https://oauth2.googleapis.com/revoke',
     }),
     jwksUrl: setting('BROKER_GOOGLE_JWKS_URL', is.url, 'The keys that ID tokens are signed with.', {
       default: 'https://www.googleapis.com/oauth2/v3/certs',

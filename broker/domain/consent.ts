@@ -21,8 +21,7 @@ export type ConsentFailure =
   | 'google_unavailable'
   | 'google_refused'
   | 'client_rejected'
-  | 'vault_unavailable'
-  | 'store_unavailable';
+  | 'vault_unavailable';
 
 export type ConsentStatus =
   /** The owner has not decided. */

@@ -26,6 +26,12 @@ export interface AuthorizationServerSettings {
 
 type Grant = 'authorization_code' | 'refresh_token';
 
+/** How a grant is bound by DPoP. */
+interface Bound {
+  readonly keyVersion: number;
+  readonly jti: () => string;
+}
+
 export function createAuthorizationServer(deps: {
   settings: AuthorizationServerSettings;
   secrets: OAuthClientSecrets;
@@ -43,10 +49,26 @@ export function createAuthorizationServer(deps: {
     client: OAuthClient,
     type: Grant,
     parameters: Readonly<Record<string, string>>,
-    bound: { readonly keyVersion: number; readonly jti: () => string } | undefined,
+    bound: Bound | undefined,
   ): Promise<TokenOutcome> {
-    const [secret] = await secrets.read(client.name);
-    if (!secret) throw new BrokerError('OAUTH_CLIENT_NOT_FOUND', { detail: `no secret of ${client.name}` });
+    let outcome: TokenOutcome | undefined;
+    // While a secret is being replaced at Google, the former one may be the good one. A client that is not let in has
+    // used nothing up: neither the code nor the refresh token.
+    for (const secret of await secrets.read(client.name)) {
+      outcome = await grantWith(secret, client, type, parameters, bound);
+      if (outcome.ok || outcome.failure.error !== 'invalid_client') return outcome;
+    }
+    if (!outcome) throw new BrokerError('OAUTH_CLIENT_NOT_FOUND', { detail: `no secret of ${client.name}` });
+    return outcome;
+  }
+
+  async function grantWith(
+    secret: Secret<string>,
+    client: OAuthClient,
+    type: Grant,
+    parameters: Readonly<Record<string, string>>,
+    bound: Bound | undefined,
+  ): Promise<TokenOutcome> {
     const form = { grant_type: type, client_id: client.clientId, client_secret: secret.reveal(), ...parameters };
     const space = `${type} ${client.name}`;
 

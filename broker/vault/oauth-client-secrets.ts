@@ -7,7 +7,7 @@ import { vaultName } from './name.ts';
 import { vaultFailureOf } from './vault-failure.ts';
 
 const stored = z.object({
-  data: z.object({ client_secret: z.string().min(1) }),
+  data: z.object({ client_secret: z.string().trim().min(1) }),
   metadata: z.object({ version: z.number().int().positive() }),
 });
 

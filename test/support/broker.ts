@@ -35,7 +35,7 @@ export async function useBroker(scope: Scope, parts: BrokerParts): Promise<Runni
   const { vault, google, clock } = parts;
   const files = await credentialFiles(scope, vault.operator, vault.layout, brokerRole);
   const { mounts, trustDomain } = vault.layout;
-  const publicUrl = `http://127.0.0.1:${await freePort()}`;
+  const publicUrl = parts.settings?.BROKER_PUBLIC_URL ?? `http://127.0.0.1:${await freePort()}`;
   const config = loadConfig({
     BROKER_LISTEN: new URL(publicUrl).host,
     BROKER_PUBLIC_URL: publicUrl,
@@ -55,7 +55,6 @@ export async function useBroker(scope: Scope, parts: BrokerParts): Promise<Runni
     BROKER_GOOGLE_ISSUER: google.endpoints.issuer,
     BROKER_GOOGLE_AUTHORIZATION_URL: google.endpoints.authorization,
     BROKER_GOOGLE_TOKEN_URL: google.endpoints.token,
-    BROKER_GOOGLE_REVOCATION_URL: google.endpoints.revocation,
     BROKER_GOOGLE_JWKS_URL: google.endpoints.jwks,
     BROKER_GOOGLE_YOUTUBE_URL: google.url,
     BROKER_LOG_LEVEL: 'debug',

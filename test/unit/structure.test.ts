@@ -84,8 +84,6 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   pg: ['broker/store/'],
   pino: ['broker/observability/log.ts', 'sidecar/log.ts'],
   'prom-client': ['broker/observability/metrics.ts'],
-  'proxy-addr': ['broker/http/'],
-  'yocto-spinner': ['broker/cli/'],
 };
 
 /** Schemas are written where data comes in: in every room but the pure ones. */

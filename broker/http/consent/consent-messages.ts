@@ -156,12 +156,6 @@ const failures: Readonly<Record<ConsentFailure, (facts: MessageFacts) => Consent
       'We keep permissions under lock and key only. The place where we do that is not answering, so we kept nothing. Nothing was connected.',
     todo: [later],
   }),
-  store_unavailable: () => ({
-    mood: 'trouble',
-    title: 'We could not write your permission down',
-    happened: 'You did everything right, but our database is not answering, so we kept nothing. Nothing was connected.',
-    todo: [later],
-  }),
 };
 
 /** What an owner is told about an error; those that are not listed are our trouble. */
