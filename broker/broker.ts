@@ -13,7 +13,7 @@ import { BrokerError } from './errors.ts';
 import { createFlows } from './flow/flows.ts';
 import { createAuthorizationServer } from './google/authorization-server.ts';
 import { createYouTube } from './google/youtube.ts';
-import { startBrokerIdentity } from './grpc/broker-identity.ts';
+import { type BrokerIdentity, type BrokerIdentitySource, startBrokerIdentity } from './grpc/broker-identity.ts';
 import { createIdentifyPeer } from './grpc/peer.ts';
 import { type GrpcServer, startGrpcServer } from './grpc/server.ts';
 import { createTokenService } from './grpc/token-service.ts';
@@ -94,6 +94,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   const authority = createCertificateAuthority({ vault, pki: config.vault.pkiMount });
 
   const metrics = createMetrics();
+  let identity: BrokerIdentitySource | undefined;
   let opened: { store: Store; cache: AccessTokenCache } | undefined;
   const checkOpened = (check: (parts: NonNullable<typeof opened>) => Promise<void>) => async () => {
     if (!opened) throw new BrokerError('STORE_UNAVAILABLE', { detail: 'the broker is starting' });
@@ -101,10 +102,11 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   };
   // First of all, so that whoever waits for the broker sees what the broker waits for.
   const operations = await createOperationsServer({
-    checks: {
-      vault: () => vault.check(),
-      database: checkOpened(({ store }) => store.check()),
-      cache: checkOpened(({ cache }) => cache.check()),
+    dependencies: {
+      database: { needed: true, check: checkOpened(({ store }) => store.check()) },
+      certificate: { needed: true, check: async () => requireValid(identity?.current(), identityClock) },
+      vault: { needed: false, check: () => vault.check() },
+      cache: { needed: false, check: checkOpened(({ cache }) => cache.check()) },
     },
     metrics: metrics.text,
     deadlineMs: 3_000,
@@ -167,7 +169,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   });
 
   let grpc: GrpcServer | undefined;
-  const identity = await available('vault', () =>
+  identity = await available('vault', () =>
     startBrokerIdentity({
       authority,
       spiffeId: `spiffe://${config.trustDomain}/broker`,
@@ -182,7 +184,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
       onFault,
     }),
   );
-  closers.push(() => identity.stop());
+  closers.push(identity.stop);
 
   flows.scheduler.start();
   closers.push(() => flows.scheduler.stop());
@@ -231,6 +233,12 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     operationsPort: operations.port,
     refreshDue: () => flows.scheduler.runOnce(),
   };
+}
+
+/** Without a certificate that is valid no sidecar can connect. */
+function requireValid(identity: BrokerIdentity | undefined, clock: Clock): void {
+  if (identity && identity.notAfter > clock.now()) return;
+  throw new BrokerError('VAULT_UNAVAILABLE', { detail: identity ? 'certificate has expired' : 'no certificate yet' });
 }
 
 /** Waits; ends early, without an error, when the signal fires. */

@@ -264,6 +264,8 @@ export interface Store {
     create(consent: Consent, record: AuditRecord): Promise<void>;
     findByLink(linkHash: string): Promise<Consent | undefined>;
     findByState(stateHash: string): Promise<Consent | undefined>;
+    /** The channel's consent that was made last. */
+    newest(channel: string): Promise<Consent | undefined>;
     /** Stores a new authorization request on a pending consent; an earlier one is void from then on. */
     begin(consentId: string, request: NonNullable<Consent['request']>, record: AuditRecord): Promise<void>;
     /** Takes the state, once: true for the one call that took it. The verifier is deleted from the row. */

@@ -1,6 +1,10 @@
 /**
- * The server for those who run the broker, on an address of its own: is it alive, can it work, what does it count.
- * Alive is a fact about this process only; whether Vault, the database or the cache answer is readiness.
+ * The server for those who run the broker, on an address of its own: is it alive, can it serve, what does it count.
+ * Alive is a fact about this process only.
+ *
+ * Ready means that tokens can be served: only what that needs makes it unavailable. Vault or Redis away is degraded, and
+ * answered 200 all the same: were it 503, an orchestrator would take every replica away and with them the tokens that
+ * could still be served.
  */
 import express from 'express';
 import { type Listening, listen } from './listen.ts';
@@ -9,9 +13,15 @@ import type { Log } from './log.ts';
 /** Throws where the dependency does not answer as it should. */
 export type Check = () => Promise<void>;
 
+export interface Dependency {
+  readonly check: Check;
+  /** Whether nothing can be served without it. */
+  readonly needed: boolean;
+}
+
 export interface OperationsDeps {
   /** By name; asked at the same time, each within the deadline. */
-  readonly checks: Readonly<Record<string, Check>>;
+  readonly dependencies: Readonly<Record<string, Dependency>>;
   /** Answers the metrics in the Prometheus text format. */
   readonly metrics: () => Promise<string>;
   readonly deadlineMs: number;
@@ -20,7 +30,8 @@ export interface OperationsDeps {
 
 /** Serves /livez, /readyz and /metrics. */
 export function createOperationsServer(deps: OperationsDeps) {
-  const { checks, metrics, deadlineMs, log } = deps;
+  const { dependencies, metrics, deadlineMs, log } = deps;
+  const tell = createTeller(log);
   const app = express().disable('x-powered-by').disable('etag');
   app.use((_request, response, next) => {
     response.set({ 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' });
@@ -31,13 +42,17 @@ export function createOperationsServer(deps: OperationsDeps) {
 
   app.get('/readyz', async (_request, response) => {
     const results = await Promise.all(
-      Object.entries(checks).map(async ([name, check]) => [name, await within(deadlineMs, check)] as const),
+      Object.entries(dependencies).map(async ([name, { check, needed }]) => {
+        const error = await within(deadlineMs, check);
+        tell(name, error);
+        return { name, needed, answer: error === undefined ? 'ok' : codeOf(error) };
+      }),
     );
-    const failed = results.filter(([, error]) => error !== undefined);
-    for (const [name, err] of failed) log.warn({ dependency: name, err }, 'dependency is not ready');
-    response.status(failed.length > 0 ? 503 : 200).json({
-      status: failed.length > 0 ? 'unavailable' : 'ok',
-      checks: Object.fromEntries(results.map(([name, error]) => [name, error === undefined ? 'ok' : codeOf(error)])),
+    const failed = results.filter(({ answer }) => answer !== 'ok');
+    const unavailable = failed.some(({ needed }) => needed);
+    response.status(unavailable ? 503 : 200).json({
+      status: unavailable ? 'unavailable' : failed.length > 0 ? 'degraded' : 'ok',
+      checks: Object.fromEntries(results.map(({ name, answer }) => [name, answer])),
     });
   });
 
@@ -46,6 +61,23 @@ export function createOperationsServer(deps: OperationsDeps) {
   });
 
   return { listen: (at: { host: string; port: number }): Promise<Listening> => listen(app, at) };
+}
+
+/** Logs a dependency that goes or comes back: once, however often it is asked about. */
+function createTeller(log: Log) {
+  /** name → the code that was told last */
+  const away = new Map<string, string>();
+  return (name: string, err: unknown): void => {
+    const code = err === undefined ? undefined : codeOf(err);
+    if (code === away.get(name)) return;
+    if (code === undefined) {
+      away.delete(name);
+      log.info({ dependency: name }, 'dependency is back');
+    } else {
+      away.set(name, code);
+      log.warn({ dependency: name, err }, 'dependency is away');
+    }
+  };
 }
 
 /** The error of a check; undefined where it passes in time. */

@@ -9,7 +9,7 @@ export function createConsents(
   database: Database,
 ): Pick<
   Store['consents'],
-  'create' | 'findByLink' | 'findByState' | 'begin' | 'takeState' | 'completeWithoutToken' | 'fail'
+  'create' | 'findByLink' | 'findByState' | 'newest' | 'begin' | 'takeState' | 'completeWithoutToken' | 'fail'
 > {
   const findBy = async (column: 'link_hash' | 'state_hash', hash: string) => {
     const row = await database.run((db) =>
@@ -27,6 +27,19 @@ export function createConsents(
 
     findByLink: (linkHash) => findBy('link_hash', linkHash),
     findByState: (stateHash) => findBy('state_hash', stateHash),
+
+    async newest(channel) {
+      const row = await database.run((db) =>
+        db
+          .selectFrom('consents')
+          .selectAll()
+          .where('channel', '=', channel)
+          .orderBy('created_at', 'desc')
+          .limit(1)
+          .executeTakeFirst(),
+      );
+      return row && toConsent(row);
+    },
 
     begin: (consentId, request, record) =>
       database.transaction(async (trx) => {

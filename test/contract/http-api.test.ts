@@ -66,7 +66,9 @@ test('a channel shows its state, and nothing of its refresh token', async () => 
     grant: { ...activeChannel.grant, lastFailure: 'unavailable', refreshFailures: 3 },
   };
   await using server = await startHttpServer({
-    flows: { showChannel: async () => ({ channel: failing as typeof activeChannel, workloads: [] }) },
+    flows: {
+      showChannel: async () => ({ channel: failing as typeof activeChannel, consent: undefined, workloads: [] }),
+    },
   });
   const { text: answer, json } = await call(server, 'GET', `/v1/channels/${activeChannel.id}`);
   const { channel } = json as { channel: { degraded: boolean; grant: Record<string, unknown> } };

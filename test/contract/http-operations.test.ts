@@ -3,12 +3,16 @@ import { test } from 'node:test';
 import { BrokerError } from '../../broker/errors.ts';
 import { type Check, createOperationsServer } from '../../broker/http/operations.ts';
 
-async function start(checks: Record<string, Check>, deadlineMs = 1_000) {
+/** `needed` are those without which nothing can be served. */
+async function start(checks: Record<string, Check>, { needed = Object.keys(checks), deadlineMs = 1_000 } = {}) {
+  const dependencies = Object.fromEntries(
+    Object.entries(checks).map(([name, check]) => [name, { check, needed: needed.includes(name) }]),
+  );
   const logged: string[] = [];
   const write = (fields: object, message: string): void => void logged.push(message + JSON.stringify(fields));
   const log = { info: write, warn: write, error: write };
   const metrics = async (): Promise<string> => '# TYPE up gauge\nup 1\n';
-  const server = createOperationsServer({ checks, metrics, deadlineMs, log });
+  const server = createOperationsServer({ dependencies, metrics, deadlineMs, log });
   const listening = await server.listen({ host: '127.0.0.1', port: 0 });
   return {
     url: `http://127.0.0.1:${listening.port}`,
@@ -43,8 +47,28 @@ test('it is not ready when one does not, and says which and why, without the cau
   assert.equal(server.logged.length, 2);
 });
 
+test('it is degraded, and still serves, when only what it can do without is away', async () => {
+  let away = true;
+  const cache: Check = async () => {
+    if (away) throw new BrokerError('STORE_UNAVAILABLE');
+  };
+  await using server = await start({ database: ok, cache }, { needed: ['database'] });
+  for (let probes = 0; probes < 3; probes += 1) {
+    const response = await fetch(`${server.url}/readyz`);
+    assert.equal(response.status, 200);
+    assert.deepEqual(await response.json(), {
+      status: 'degraded',
+      checks: { database: 'ok', cache: 'STORE_UNAVAILABLE' },
+    });
+  }
+  assert.equal(server.logged.length, 1, 'once is enough');
+  away = false;
+  assert.equal(((await (await fetch(`${server.url}/readyz`)).json()) as { status: string }).status, 'ok');
+  assert.match(server.logged[1] ?? '', /dependency is back/);
+});
+
 test('a dependency that hangs does not make the answer hang', async () => {
-  await using server = await start({ vault: () => new Promise<void>(() => undefined) }, 20);
+  await using server = await start({ vault: () => new Promise<void>(() => undefined) }, { deadlineMs: 20 });
   const response = await fetch(`${server.url}/readyz`);
   assert.deepEqual(await response.json(), { status: 'unavailable', checks: { vault: 'NO_ANSWER' } });
 });

@@ -113,6 +113,9 @@ describe('a consent', () => {
     assertTold(page, /You did not give permission/);
     await assertNothingStored(id);
     await assertFailure(id, 'denied');
+    const shown = await world.api<{ newest_consent: { status: string; failure: string } }>('GET', `/v1/channels/${id}`);
+    assert.equal(shown.newest_consent.status, 'pending');
+    assert.equal(shown.newest_consent.failure, 'denied', 'the admin sees why');
 
     await world.consent(consentLink);
     assert.equal((await world.channel(id)).state, 'active');

@@ -115,6 +115,7 @@ export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flow
       ),
     showChannel: async (_caller, { channel }) => ({
       channel: channel === activeChannel.id ? activeChannel : channelOf(channel),
+      consent: undefined,
       workloads: workloads.filter((access) => access.channel === channel),
     }),
     inviteConsent: async (_caller, { channel }) => {

@@ -62,7 +62,7 @@ export function addChannelCommands(program: Command, { api, output }: CommandCon
     .action(async (id: string, options: OutputOption) => {
       const answer = await api().get<ShownChannelAnswer>(pathOf(id));
       if (options.output === 'json') return output.json(answer);
-      output.facts([...factsOf(answer.channel), ...grantFacts(answer.channel)]);
+      output.facts([...factsOf(answer.channel), ...grantFacts(answer.channel), ...consentFacts(answer)]);
       output.text('\n');
       const rows = answer.workloads.map(({ spiffe_id, reason, created_by }) => [spiffe_id, created_by, reason]);
       output.table(['workload', 'allowed by', 'reason'], rows, 'No workload may read its tokens yet.');
@@ -77,6 +77,15 @@ export function addChannelCommands(program: Command, { api, output }: CommandCon
       output.facts(linkFacts(link));
       explainLink(output);
     });
+}
+
+/** Why the newest consent has not come about; nothing where there is nothing to tell. */
+function consentFacts({ newest_consent: consent }: ShownChannelAnswer): readonly Fact[] {
+  if (!consent || consent.status === 'completed') return [];
+  const tried =
+    consent.started_at === null ? 'the owner has not started' : `started ${showInstant(consent.started_at)}`;
+  const outcome = consent.status === 'received' ? 'received, being checked' : (consent.failure ?? 'no answer yet');
+  return [['newest consent', consent.started_at === null ? tried : `${tried}: ${outcome}`]];
 }
 
 /** The API's path of a channel. */

@@ -2,7 +2,15 @@
 import { Secret } from '../../domain/secret.ts';
 import { type Route, route } from './route.ts';
 import * as wire from './schemas.ts';
-import { viewChannel, viewConsentLink, viewOAuthClient, viewPerson, viewTenant, viewWorkload } from './views.ts';
+import {
+  viewChannel,
+  viewConsent,
+  viewConsentLink,
+  viewOAuthClient,
+  viewPerson,
+  viewTenant,
+  viewWorkload,
+} from './views.ts';
 
 export const routes: readonly Route[] = [
   route(
@@ -103,8 +111,12 @@ export const routes: readonly Route[] = [
     },
     { answer: wire.shownChannel },
     async ({ caller, channel: id }, { flows }) => {
-      const { channel, workloads } = await flows.showChannel(caller, { channel: id });
-      return { channel: viewChannel(channel), workloads: workloads.map(viewWorkload) };
+      const { channel, consent, workloads } = await flows.showChannel(caller, { channel: id });
+      return {
+        channel: viewChannel(channel),
+        newest_consent: consent ? viewConsent(consent) : null,
+        workloads: workloads.map(viewWorkload),
+      };
     },
   ),
   route(

@@ -146,7 +146,26 @@ export const tenantList = component('TenantList', z.object({ tenants: z.array(te
 export const oauthClientList = component('OAuthClientList', z.object({ oauth_clients: z.array(oauthClient) }));
 export const channelList = component('ChannelList', z.object({ channels: z.array(channel) }));
 export const addedChannel = component('AddedChannel', z.object({ channel, consent_link: consentLink }));
-export const shownChannel = component('ShownChannel', z.object({ channel, workloads: z.array(workload) }));
+export const consent = component(
+  'Consent',
+  z.object({
+    status: z
+      .enum(['pending', 'received', 'completed'])
+      .describe('`received`: stored; its checks go on by themselves.'),
+    failure: z
+      .string()
+      .nullable()
+      .describe('How the newest try failed; see docs/consent.md. The link can be used again.'),
+    started_at: z.iso.datetime().nullable().describe('When the owner last set out for Google.'),
+    link_expires_at: z.iso.datetime(),
+    invited_by: z.string(),
+    invited_at: z.iso.datetime(),
+  }),
+);
+export const shownChannel = component(
+  'ShownChannel',
+  z.object({ channel, newest_consent: consent.nullable(), workloads: z.array(workload) }),
+);
 
 export const whoami = component(
   'Identity',
@@ -176,6 +195,7 @@ export type TenantAnswer = z.output<typeof tenant>;
 export type OAuthClientAnswer = z.output<typeof oauthClient>;
 export type ChannelAnswer = z.output<typeof channel>;
 export type AddedChannelAnswer = z.output<typeof addedChannel>;
+export type ConsentAnswer = z.output<typeof consent>;
 export type ShownChannelAnswer = z.output<typeof shownChannel>;
 export type ConsentLinkAnswer = z.output<typeof consentLink>;
 export type WorkloadAnswer = z.output<typeof workload>;

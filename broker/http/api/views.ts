@@ -2,10 +2,12 @@
 import type { Person } from '../../domain/caller.ts';
 import { principalsOf } from '../../domain/caller.ts';
 import type { Channel, Grant } from '../../domain/channel.ts';
+import type { Consent } from '../../domain/consent.ts';
 import type { ConsentLink } from '../../flow/invite-consent.ts';
 import type { StoredOAuthClient, Tenant, WorkloadAccess } from '../../ports.ts';
 import type {
   ChannelAnswer,
+  ConsentAnswer,
   ConsentLinkAnswer,
   OAuthClientAnswer,
   TenantAnswer,
@@ -58,6 +60,17 @@ function viewGrant(grant: Grant): NonNullable<ChannelAnswer['grant']> {
     refresh_due_at: grant.refreshDueAt?.toISOString() ?? null,
     refresh_failures: grant.refreshFailures,
     last_failure: grant.lastFailure ?? null,
+  };
+}
+
+export function viewConsent(consent: Consent): ConsentAnswer {
+  return {
+    status: consent.status,
+    failure: consent.failure ?? null,
+    started_at: consent.request?.startedAt.toISOString() ?? null,
+    link_expires_at: consent.linkExpiresAt.toISOString(),
+    invited_by: consent.createdBy,
+    invited_at: consent.createdAt.toISOString(),
   };
 }
 
