@@ -27,7 +27,7 @@ declare module 'oidc-provider' {
     ): Promise<void>;
     readonly Grant: new (
       owner: Readonly<{ accountId: string; clientId: string }>,
-    ) => { addOIDCScope(scope: string): void; save(): Promise<string> };
+    ) => { addOIDCScope(scope: string): void; rejectOIDCScope(scope: string): void; save(): Promise<string> };
     readonly AccessToken: { find(token: string): Promise<FoundAccessToken | undefined> };
   }
 

@@ -168,6 +168,8 @@ async function decide(
   const grant = new provider.Grant({ accountId: sub, clientId: params.client_id ?? '' });
   const scopes = (params.scope ?? '').split(' ').filter((scope) => !untick.includes(scope));
   grant.addOIDCScope(scopes.join(' '));
+  // Decided too: otherwise it would be asked for again and again.
+  grant.rejectOIDCScope(untick.join(' '));
   return provider.interactionFinished(request, response, { consent: { grantId: await grant.save() } });
 }
 
