@@ -61,7 +61,7 @@ export function createBrokerClient({ address, spiffeId, now }: BrokerClientOptio
     const old = current;
     current = next;
     candidate = undefined;
-    // Calls on their way end first.
+    // Closing fails the calls that wait for the old one to connect; by then they have ended.
     setTimeout(() => close(old), DEADLINE_MS).unref();
   };
 

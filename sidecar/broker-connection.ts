@@ -4,7 +4,7 @@
  */
 import { isIP } from 'node:net';
 import { createSecureContext, type PeerCertificate } from 'node:tls';
-import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { Client, connectivityState, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { readPeerIdentity } from '../identity/peer-identity.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import {
@@ -61,10 +61,13 @@ export function createBrokerConnector(address: string, expected: SpiffeId): (svi
   const { GetAccessToken } = loadTokenBroker();
   return (svid) => {
     let impostor: Error | undefined;
+    let closed = false;
     const client = openClient(address, expected.trustDomain, svid, (certificate) => {
       impostor = mismatch(certificate, expected);
       return impostor;
     });
+    // Connects now, so that the first call need not wait for it.
+    client.getChannel().getConnectivityState(true);
     const failureOf = (error: ServiceError) =>
       impostor ? sidecarError('BROKER_NOT_TRUSTED', { cause: impostor }) : translate(error);
     return {
@@ -84,8 +87,19 @@ export function createBrokerConnector(address: string, expected: SpiffeId): (svi
             },
           );
         }),
-      ready: (deadline) => new Promise((resolve) => client.waitForReady(deadline, (error) => resolve(!error))),
-      close: () => client.close(),
+      async ready(deadline) {
+        // Not `client.waitForReady`: one that waits when the client is closed opens it again.
+        while (!closed) {
+          const state = client.getChannel().getConnectivityState(true);
+          if (state === connectivityState.READY) return true;
+          if (!(await changes(client, state, deadline))) return false;
+        }
+        return false;
+      },
+      close() {
+        closed = true;
+        client.close();
+      },
     };
   };
 }
@@ -114,6 +128,13 @@ function openClient(
       ...(isIP(host) ? { 'grpc.ssl_target_name_override': trustDomain } : {}),
     },
   );
+}
+
+/** Resolves to whether the connection has another state before the deadline. */
+function changes(client: Client, state: connectivityState, deadline: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    client.getChannel().watchConnectivityState(state, deadline, (error) => resolve(!error));
+  });
 }
 
 function mismatch(certificate: PeerCertificate, expected: SpiffeId): Error | undefined {

@@ -1,7 +1,13 @@
 /** What the sidecar makes of a broker that answers, refuses, fails, or is somebody else: over real mTLS. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import { createServer } from 'node:tls';
 import { BrokerError, type ErrorCode } from '../../broker/errors.ts';
+import { createCertificateAuthority } from '../../broker/vault/server-certificate.ts';
+import { createKeyAndCsr } from '../../identity/svid.ts';
+import { brokerSpiffeId } from '../../vault-policies/layout.ts';
 import { isReady, readToken, until, useSidecar } from '../support/sidecar.ts';
 import { tokenFor, useTokenServer } from '../support/token-server.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
@@ -100,6 +106,25 @@ test('talks to nobody whose certificate another authority has signed', async (t)
   await until(async () => (await readToken(sidecar, 'ch_1')).body.error?.code === 'BROKER_UNREACHABLE');
   assert.equal((await fetch(`${sidecar.operationsUrl}/readyz`)).status, 503);
   assert.deepEqual(impostor.calls, []);
+});
+
+test('talks to nobody who knows no TLS 1.3', async (t) => {
+  const vault = await useSetUpVault(t);
+  const { trustDomain, mounts } = vault.layout;
+  const { privateKeyPem, csrPem } = await createKeyAndCsr();
+  const authority = createCertificateAuthority({ vault: vault.operator, pki: mounts.pki });
+  const uriSan = brokerSpiffeId(trustDomain);
+  const { certificatePem } = await authority.signCertificate({ role: 'broker', csrPem, uriSan });
+  const old = createServer({ key: privateKeyPem, cert: certificatePem, maxVersion: 'TLSv1.2', ALPNProtocols: ['h2'] });
+  const refusal = once(old, 'tlsClientError');
+  old.listen(0, '127.0.0.1');
+  await once(old, 'listening');
+  t.after(() => new Promise((resolve) => old.close(resolve)));
+  const { port } = old.address() as AddressInfo;
+  const sidecar = await useSidecar(t, { vault, broker: `127.0.0.1:${port}` });
+  const [error] = (await refusal) as [NodeJS.ErrnoException];
+  assert.equal(error.code, 'ERR_SSL_UNSUPPORTED_PROTOCOL');
+  await until(async () => (await readToken(sidecar, 'ch_1')).body.error?.code === 'BROKER_UNREACHABLE');
 });
 
 test('goes to the broker directly, whatever proxy the environment names', async (t) => {

@@ -54,6 +54,13 @@ async function signFor({ operator, layout: { mounts, trustDomain } }: SetUpVault
   await operator.write(`${mounts.pki}/roles/workload`, { ...role, ttl: seconds, max_ttl: seconds, ...names });
 }
 
+/** Makes another authority, which signs from now on. */
+async function rotateRoot({ operator, layout }: SetUpVault) {
+  const root = { common_name: 'the next root', key_type: 'ec', key_bits: 256 };
+  await operator.write(`${layout.mounts.pki}/root/rotate/internal`, root);
+  await operator.write(`${layout.mounts.pki}/root/replace`, { default: 'next' });
+}
+
 const is = (code: IdentityProblem) => (error: unknown) => error instanceof IdentityError && error.code === code;
 
 test('gets a verified certificate for its own SPIFFE ID, with a new key each time', async (t) => {
@@ -70,11 +77,7 @@ test('trusts the authorities of before and after a change of authority', async (
   const vault = await useSetUpVault(t);
   const issue = await useIssuer(t, vault);
   const before = await issue();
-  await vault.operator.write(`${vault.layout.mounts.pki}/root/rotate/internal`, {
-    common_name: 'the next root',
-    key_type: 'ec',
-    key_bits: 256,
-  });
+  await rotateRoot(vault);
   const after = await issue();
   assert.equal(after.bundlePem.length, 2);
   assert.ok(before.bundlePem.every((pem) => after.bundlePem.includes(pem)));
@@ -185,6 +188,20 @@ test('keeps serving on the old certificate while Vault signs no new one', async 
   await until(() => sidecar.log.some(({ code }) => code === 'SIGNING_REFUSED'));
   assert.equal((await readToken(sidecar, 'ch_1')).status, 200);
   assert.equal((await fetch(`${sidecar.operationsUrl}/readyz`)).status, 200);
+});
+
+test('stays on the old connection while the broker does not accept the new certificate', async (t) => {
+  const vault = await useSetUpVault(t);
+  await signFor(vault, 20);
+  const broker = await useTokenServer(t, vault);
+  const sidecar = await useSidecar(t, { vault, broker: broker.address, dependencies: { random: () => 0 } });
+  await isReady(sidecar);
+  await readToken(sidecar, 'ch_1');
+  // This broker has not heard of the next authority yet.
+  await rotateRoot(vault);
+  await until(() => sidecar.log.filter(({ message }) => message === 'new certificate').length === 2);
+  assert.equal((await readToken(sidecar, 'ch_2')).status, 200);
+  assert.equal(broker.calls[1]?.serial, broker.calls[0]?.serial);
 });
 
 test('says that its certificate has expired instead of blaming the broker', async (t) => {

@@ -96,6 +96,25 @@ test('replaces a token that is read ten minutes before its end, in the backgroun
   assert.notEqual(tokens.held(wish())?.token.accessToken, first.token.accessToken);
 });
 
+test('makes one call for a token that is due, however many read it meanwhile', async (t) => {
+  const { tokens, calls, answers, pass } = useTokens(t);
+  await tokens.read(wish());
+  let release = (_: ReleasedToken) => {};
+  answers(
+    () =>
+      new Promise((resolve) => {
+        release = resolve;
+      }),
+  );
+  await pass(50 * MINUTE);
+  for (let reader = 0; reader < 20; reader += 1) assert.ok(tokens.held(wish()));
+  assert.equal(calls.length, 2);
+  const fresher = token(HOUR);
+  release(fresher);
+  await pass(0);
+  assert.equal(tokens.held(wish())?.token, fresher);
+});
+
 test('lets a token lapse that nobody has read since it came', async (t) => {
   const { tokens, calls, pass } = useTokens(t);
   await tokens.read(wish());
