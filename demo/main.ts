@@ -20,6 +20,8 @@ try {
 } finally {
   await stopEverything();
 }
+// A story that was broken off may still wait for something that does not come any more.
+process.exit();
 
 async function run(settings: ReturnType<typeof readSettings>): Promise<void> {
   await requireFree(Object.values(settings.ports));
