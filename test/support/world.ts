@@ -67,13 +67,15 @@ export async function useWorld(scope: Scope, options: WorldOptions = {}): Promis
     options.databaseUrl ?? useMigratedDatabase(scope),
   ]);
   scope.after(() => google.close());
+  // Of its own: joining a group is read and write, and other test files use this Vault at the same time.
+  const operatorsGroup = `${vault.layout.mounts.transit}-operators`;
   const broker = await useBroker(scope, {
     vault,
     google,
     databaseUrl,
     redisUrl: options.redisUrl,
     clock: { now: () => new Date(google.now()) },
-    ...(options.settings ? { settings: options.settings } : {}),
+    settings: { BROKER_OPERATORS_GROUP: operatorsGroup, ...options.settings },
   });
   google.addAccount({ email: owner.account, channels: [{ ...owner.channel, kind: 'personal' }] });
   google.addClient({
@@ -141,5 +143,3 @@ export async function useWorld(scope: Scope, options: WorldOptions = {}): Promis
   await world.api('POST', '/v1/oauth-clients', added);
   return world;
 }
-
-const operatorsGroup = 'token-broker-operators';
