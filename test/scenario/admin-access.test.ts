@@ -1,0 +1,207 @@
+/**
+ * Who may do what, with real identity tokens of Vault: operators set up, a tenant's admins act on their tenant, an owner
+ * and the listed admins on their channel; everybody else is refused, and every act and every refusal is on record.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { createOwnerBrowser } from '../support/owner-browser.ts';
+import { atEnd } from '../support/scope.ts';
+import { createPerson, type Person } from '../support/vault-people.ts';
+import { oauthClient, useWorld, type World } from '../support/world.ts';
+
+type Who = 'operator' | 'tenant admin' | 'admin by group' | 'owner' | 'channel admin' | 'stranger';
+const everybody: readonly Who[] = ['operator', 'tenant admin', 'admin by group', 'owner', 'channel admin', 'stranger'];
+const ofTheTenant: readonly Who[] = ['tenant admin', 'admin by group'];
+const ofTheChannel: readonly Who[] = [...ofTheTenant, 'owner', 'channel admin'];
+
+interface Rule {
+  readonly act: string;
+  readonly method: 'GET' | 'POST';
+  readonly path: (channel: string) => string;
+  readonly body?: (who: Who) => object;
+  readonly action: string;
+  readonly allowed: readonly Who[];
+  readonly refused: 'ACCESS_DENIED' | 'TENANT_NOT_FOUND' | 'CHANNEL_NOT_FOUND';
+}
+
+const nameOf = (who: Who): string => who.replaceAll(' ', '-');
+
+const rules: readonly Rule[] = [
+  {
+    act: 'create a tenant',
+    method: 'POST',
+    path: () => '/v1/tenants',
+    body: (who) => ({ name: `of-${nameOf(who)}`, admins: [] }),
+    action: 'tenant.create',
+    allowed: ['operator'],
+    refused: 'ACCESS_DENIED',
+  },
+  {
+    act: 'add an OAuth client',
+    method: 'POST',
+    path: () => '/v1/oauth-clients',
+    body: (who) => ({ name: `of-${nameOf(who)}`, client_id: 'id.example', client_secret: 'secret-1', dpop: false }),
+    action: 'oauth-client.add',
+    allowed: ['operator'],
+    refused: 'ACCESS_DENIED',
+  },
+  {
+    act: 'list the OAuth clients',
+    method: 'GET',
+    path: () => '/v1/oauth-clients',
+    action: 'oauth-client.list',
+    allowed: ['operator', ...ofTheTenant],
+    refused: 'ACCESS_DENIED',
+  },
+  {
+    act: 'add a channel',
+    method: 'POST',
+    path: () => '/v1/channels',
+    body: (who) => ({ tenant: 'north', name: `of-${nameOf(who)}`, oauth_client: oauthClient }),
+    action: 'channel.add',
+    allowed: ofTheTenant,
+    refused: 'TENANT_NOT_FOUND',
+  },
+  {
+    act: 'show a channel',
+    method: 'GET',
+    path: (channel) => `/v1/channels/${channel}`,
+    action: 'channel.show',
+    allowed: ofTheChannel,
+    refused: 'CHANNEL_NOT_FOUND',
+  },
+  {
+    act: 'make a consent link',
+    method: 'POST',
+    path: (channel) => `/v1/channels/${channel}/consent-links`,
+    action: 'consent.invite',
+    allowed: ofTheChannel,
+    refused: 'CHANNEL_NOT_FOUND',
+  },
+  {
+    act: 'let a workload in',
+    method: 'POST',
+    path: (channel) => `/v1/channels/${channel}/workloads`,
+    body: () => ({ spiffe_id: 'spiffe://media.example/workload/any', reason: 'try' }),
+    action: 'workload.allow',
+    allowed: ofTheChannel,
+    refused: 'CHANNEL_NOT_FOUND',
+  },
+];
+
+describe('an admin', () => {
+  const cleanups: (() => Promise<void>)[] = [];
+  const people = new Map<Who, Person>();
+  const tokens = new Map<Who, string>();
+  let world: World;
+  let channel: string;
+
+  before(async () => {
+    world = await useWorld({ after: (clean) => void cleanups.push(clean) });
+    const { transit } = world.vault.layout.mounts;
+    for (const who of everybody) {
+      const groups =
+        who === 'operator' ? [`${transit}-operators`] : who === 'admin by group' ? [`${transit}-north`] : [];
+      const person = await createPerson(world.vault, { name: `${nameOf(who)}-${transit}`, groups });
+      people.set(who, person);
+      tokens.set(who, await person.identityToken());
+    }
+    const admins = [`user:${subject('tenant admin')}`, `group:${transit}-north`];
+    assert.equal((await call('operator', 'POST', '/v1/tenants', { name: 'north', admins })).status, 201);
+    const change = { tenant: 'north', owner: subject('owner'), admins: [`user:${subject('channel admin')}`] };
+    const added = await call('tenant admin', 'POST', '/v1/channels', {
+      name: 'studio',
+      oauth_client: oauthClient,
+      ...change,
+    });
+    assert.equal(added.status, 201);
+    channel = (added.body as { channel: { id: string } }).channel.id;
+  });
+  after(async () => {
+    for (const clean of cleanups.reverse()) await clean();
+  });
+
+  function subject(who: Who): string {
+    return people.get(who)?.subject ?? assert.fail(`there is no ${who}`);
+  }
+
+  async function call(who: Who, method: string, path: string, body?: object) {
+    const response = await fetch(`${world.broker.publicUrl}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${tokens.get(who)}`, 'content-type': 'application/json' },
+      ...(body ? { body: JSON.stringify(body) } : {}),
+    });
+    return { status: response.status, body: (await response.json()) as unknown };
+  }
+
+  function codeOf(body: unknown): string {
+    return (body as { error?: { code: string } }).error?.code ?? 'ok';
+  }
+
+  for (const rule of rules) {
+    for (const who of everybody) {
+      const may = rule.allowed.includes(who);
+      test(`who is the ${who} ${may ? 'may' : 'may not'} ${rule.act}, and it is on record`, async () => {
+        const { status, body } = await call(who, rule.method, rule.path(channel), rule.body?.(who));
+        const result = may ? 'ok' : rule.refused;
+        assert.equal(codeOf(body), result, JSON.stringify(body));
+        assert.equal(status < 300, may);
+        const records = await world.store.audit.list({ limit: 10 });
+        const record = records.find(({ action, caller }) => action === rule.action && caller === subject(who));
+        assert.equal(record?.result, result);
+        assert.equal(record.ip, '127.0.0.1');
+      });
+    }
+  }
+
+  for (const who of everybody) {
+    test(`who is the ${who} sees ${ofTheChannel.includes(who) ? 'the channel' : 'no channel'} in the list`, async () => {
+      const { body } = await call(who, 'GET', '/v1/channels');
+      const ids = (body as { channels: { id: string }[] }).channels.map(({ id }) => id);
+      assert.equal(ids.includes(channel), ofTheChannel.includes(who));
+    });
+  }
+
+  test('whose identity is not good is refused and put on record; the token is not', async () => {
+    const good = tokens.get('tenant admin') ?? '';
+    const [head, claims, signature = ''] = good.split('.');
+    const other = Buffer.from(
+      JSON.stringify({ ...JSON.parse(Buffer.from(claims ?? '', 'base64url').toString()), sub: 'root' }),
+    );
+    const forged = [head, other.toString('base64url'), signature].join('.');
+    for (const token of [forged, `${good.slice(0, -6)}AAAAAA`, 'not-a-token']) {
+      const response = await fetch(`${world.broker.publicUrl}/v1/whoami`, {
+        headers: { authorization: `Bearer ${token}` },
+      });
+      assert.equal(response.status, 401);
+      assert.match(response.headers.get('www-authenticate') ?? '', /^Bearer/);
+      const [record] = await world.store.audit.list({ limit: 1 });
+      assert.deepEqual(
+        [record?.action, record?.result, record?.callerKind],
+        ['identity.verify', 'UNAUTHENTICATED', 'anonymous'],
+      );
+      assert.ok(!JSON.stringify(record).includes(token.slice(0, 20)));
+    }
+    const none = await fetch(`${world.broker.publicUrl}/v1/channels`);
+    assert.equal(none.status, 401);
+  });
+});
+
+describe('behind a gateway', () => {
+  test('the audited IP of an owner is the one that the trusted gateway names, and no other', async (t) => {
+    for (const [trusted, expected] of [
+      ['127.0.0.0/8', '203.0.113.7'],
+      [undefined, '127.0.0.1'],
+    ] as const) {
+      const world = await useWorld(
+        { after: (clean) => atEnd(t, clean) },
+        trusted ? { settings: { BROKER_TRUSTED_PROXIES: trusted } } : {},
+      );
+      const { id, consentLink } = await world.addChannel();
+      await world.consent(consentLink, {}, createOwnerBrowser({ 'x-forwarded-for': '198.51.100.1, 203.0.113.7' }));
+      const records = await world.store.audit.list({ channel: id, limit: 10 });
+      const received = records.find(({ action }) => action === 'consent.receive');
+      assert.equal(received?.ip, expected);
+    }
+  });
+});
