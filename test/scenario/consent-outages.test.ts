@@ -69,6 +69,12 @@ test('PostgreSQL is gone at the moment of writing: the owner is told, and the li
   );
 
   await server.start();
+  const actions = (await world.store.audit.list({ channel: id, limit: 10 })).map(({ action }) => action);
+  assert.deepEqual(
+    actions,
+    ['consent.begin', 'consent.invite', 'channel.add'],
+    'nothing is claimed that did not happen',
+  );
   const channel = await world.channel(id);
   assert.deepEqual([channel.state, channel.grant], ['pending_consent', undefined]);
   await world.consent(consentLink);

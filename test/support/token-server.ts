@@ -52,7 +52,11 @@ export async function useTokenServer(
   const port = await freePort();
 
   const identity: BrokerIdentitySource = await startBrokerIdentity({
-    authority: createCertificateAuthority({ vault: vault.operator, pki: mounts.pki }),
+    // As the broker logs in; an impostor is given what the broker's policy refuses.
+    authority: createCertificateAuthority({
+      vault: options.pkiRole ? vault.operator : await vault.asBroker(),
+      pki: mounts.pki,
+    }),
     spiffeId: options.spiffeId ?? brokerSpiffeId(trustDomain),
     pkiRole: options.pkiRole ?? 'broker',
     clock,

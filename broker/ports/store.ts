@@ -1,0 +1,176 @@
+/** What the flows need from the system of record. Every method may throw STORE_UNAVAILABLE. */
+import type { AuditRecord } from '../domain/audit-record.ts';
+import type { Channel, ChannelState, Grant, StateReason } from '../domain/channel.ts';
+import type { Consent, ConsentFailure } from '../domain/consent.ts';
+import type { OAuthClient } from './google.ts';
+
+export interface Tenant {
+  readonly name: string;
+  /** Principals (`user:SUBJECT`, `group:NAME`) who administer it. */
+  readonly admins: readonly string[];
+  readonly createdAt: Date;
+}
+
+export interface StoredOAuthClient extends OAuthClient {
+  readonly createdAt: Date;
+}
+
+/** Lets a workload read a channel. */
+export interface WorkloadAccess {
+  readonly spiffeId: string;
+  readonly channel: string;
+  readonly tenant: string;
+  readonly reason: string;
+  readonly createdBy: string;
+  readonly createdAt: Date;
+}
+
+/** A received refresh token, encrypted and stored, whose checks are not finished. */
+export interface ReceivedGrant {
+  readonly consentId: string;
+  readonly generation: number;
+  readonly refreshTokenEncrypted: string;
+  readonly refreshTokenHash: string;
+  readonly dpopKeyVersion: number | undefined;
+  readonly scopes: readonly string[];
+  readonly receivedAt: Date;
+}
+
+/** What became of a refresh; written by compare-and-set on generation and fence. */
+export interface RefreshSuccess {
+  readonly accessTokenCacheKey: string;
+  readonly tokenExpiresAt: Date;
+  readonly refreshedAt: Date;
+  readonly refreshDueAt: Date;
+  /** Present only where the authorization server rotated the refresh token. */
+  readonly rotated: { readonly refreshTokenEncrypted: string; readonly refreshTokenHash: string } | undefined;
+}
+
+/** The access token that came with the consent (or with the refresh that finished its checks). */
+export type FirstToken = Omit<RefreshSuccess, 'rotated'>;
+
+export interface RefreshClaim {
+  readonly channel: Channel;
+  readonly grant: Grant;
+  /** Rises with each claim; a write with an older fence is refused. */
+  readonly fence: number;
+}
+
+/**
+ * All methods that change state take the audit record of the change and write both in one transaction. Where a
+ * compare-and-set fails they change nothing and throw STORE_CONFLICT.
+ */
+export interface Store {
+  readonly tenants: {
+    /** Throws ALREADY_EXISTS. */
+    create(tenant: Tenant, record: AuditRecord): Promise<void>;
+    find(name: string): Promise<Tenant | undefined>;
+    list(): Promise<readonly Tenant[]>;
+  };
+  readonly oauthClients: {
+    /** Throws ALREADY_EXISTS. */
+    create(client: StoredOAuthClient, record: AuditRecord): Promise<void>;
+    find(name: string): Promise<StoredOAuthClient | undefined>;
+    list(): Promise<readonly StoredOAuthClient[]>;
+  };
+  readonly channels: {
+    /** Throws ALREADY_EXISTS where the tenant has a channel of that name. */
+    create(channel: Channel, record: AuditRecord): Promise<void>;
+    find(id: string): Promise<Channel | undefined>;
+    list(filter: { readonly tenant?: string; readonly state?: ChannelState }): Promise<readonly Channel[]>;
+    /** Changes the state where it is still `from` and the generation is still `generation`. */
+    changeState(
+      change: {
+        readonly id: string;
+        readonly from: ChannelState;
+        readonly to: ChannelState;
+        readonly reason: StateReason;
+        readonly generation: number | undefined;
+        readonly at: Date;
+      },
+      record: AuditRecord,
+    ): Promise<void>;
+    /**
+     * Claims one channel for a refresh until `until`. Undefined where another claim still holds or the channel has
+     * no active grant.
+     */
+    claim(id: string, now: Date, until: Date): Promise<RefreshClaim | undefined>;
+    /** Claims up to `limit` channels that are due (`FOR UPDATE SKIP LOCKED`), the longest due first. */
+    claimDue(now: Date, until: Date, limit: number): Promise<readonly RefreshClaim[]>;
+    /** When the next channel is due; undefined where none is. */
+    nextDue(): Promise<Date | undefined>;
+    /** Writes a refresh and ends the claim. */
+    refreshed(claim: RefreshClaim, success: RefreshSuccess, record: AuditRecord): Promise<void>;
+    /** Counts a failure, sets the next due time and ends the claim; changes no state. */
+    refreshFailed(
+      claim: RefreshClaim,
+      failure: { readonly className: string; readonly retryAt: Date },
+      record: AuditRecord,
+    ): Promise<void>;
+  };
+  readonly consents: {
+    create(consent: Consent, record: AuditRecord): Promise<void>;
+    findByLink(linkHash: string): Promise<Consent | undefined>;
+    findByState(stateHash: string): Promise<Consent | undefined>;
+    /** The channel's consent that was made last. */
+    newest(channel: string): Promise<Consent | undefined>;
+    /** Stores a new authorization request on a pending consent; an earlier one is void from then on. */
+    begin(consentId: string, request: NonNullable<Consent['request']>, record: AuditRecord): Promise<void>;
+    /** Takes the state, once: true for the one call that took it. The verifier is deleted from the row. */
+    takeState(stateHash: string, browserHash: string, now: Date): Promise<boolean>;
+    /**
+     * Stores a received refresh token (encrypted) before anything else may fail. May be repeated when the answer was
+     * lost. STORE_CONFLICT where the consent holds another one or is completed.
+     */
+    receive(received: ReceivedGrant, record: AuditRecord): Promise<void>;
+    /** Received grants whose checks did not finish by `before`: to be finished by the scheduler. */
+    unfinished(
+      before: Date,
+      limit: number,
+    ): Promise<readonly { readonly consent: Consent; readonly received: ReceivedGrant }[]>;
+    /**
+     * Makes the received grant the channel's grant and the channel active. The generation must be the channel's
+     * plus one, and pinned ids must be those already pinned, else STORE_CONFLICT.
+     */
+    activate(
+      received: ReceivedGrant,
+      pinned: Pick<Grant, 'googleSubject' | 'youtubeChannelId' | 'youtubeTitle'>,
+      at: Date,
+      token: FirstToken,
+      record: AuditRecord,
+    ): Promise<void>;
+    /** Ends the consent as completed without a new refresh token: the stored one stays. */
+    completeWithoutToken(consentId: string, at: Date, record: AuditRecord): Promise<void>;
+    /**
+     * Records how a request failed that brought no refresh token: the consent stays pending, the channel is untouched.
+     * STORE_CONFLICT where it is not pending: a slow request must not undo what a newer one received.
+     */
+    fail(consentId: string, failure: ConsentFailure, at: Date, record: AuditRecord): Promise<void>;
+    /**
+     * Deletes a received grant that did not pass the checks and records why: the consent is pending again, the channel
+     * is untouched.
+     */
+    reject(received: ReceivedGrant, failure: ConsentFailure, at: Date, record: AuditRecord): Promise<void>;
+  };
+  readonly workloadAccess: {
+    /** Adds or renews the access. */
+    allow(access: WorkloadAccess, record: AuditRecord): Promise<void>;
+    find(spiffeId: string, channel: string): Promise<WorkloadAccess | undefined>;
+    listByChannel(channel: string): Promise<readonly WorkloadAccess[]>;
+  };
+  readonly audit: AuditLog;
+  /** Throws STORE_UNAVAILABLE where the database does not answer. */
+  check(): Promise<void>;
+}
+
+/** The append-only record. */
+export interface AuditLog {
+  /** Throws AUDIT_UNAVAILABLE: then the act must be refused. */
+  append(record: AuditRecord): Promise<void>;
+  /** Newest first. */
+  list(filter: {
+    readonly tenant?: string;
+    readonly channel?: string;
+    readonly limit: number;
+  }): Promise<readonly AuditRecord[]>;
+}

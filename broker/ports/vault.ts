@@ -1,0 +1,71 @@
+/** What the flows need from Vault. Every method may throw VAULT_SEALED, VAULT_UNAVAILABLE or VAULT_FORBIDDEN. */
+import type { Secret } from '../domain/secret.ts';
+
+/** Binds a ciphertext to its place: it decrypts only with the same tenant, channel and generation. */
+export interface EncryptionContext {
+  readonly tenant: string;
+  readonly channel: string;
+  readonly generation: number;
+}
+
+/** The tenants' transit keys (`transit/keys/tenant-NAME`, derived, not exportable). */
+export interface TenantKeys {
+  /** Creates the tenant's key; does nothing where it is. */
+  create(tenant: string): Promise<void>;
+  /** Answers Vault's ciphertext `vault:vN:…`. */
+  encrypt(context: EncryptionContext, plaintext: Secret<string>): Promise<string>;
+  decrypt(context: EncryptionContext, ciphertext: string): Promise<Secret<string>>;
+  /** A fresh 256-bit data key of the tenant, in clear and wrapped (`transit/datakey/plaintext`). */
+  createDataKey(tenant: string): Promise<DataKey>;
+  unwrapDataKey(tenant: string, wrapped: string): Promise<Secret<Buffer>>;
+}
+
+export interface DataKey {
+  readonly key: Secret<Buffer>;
+  readonly wrapped: string;
+}
+
+/** Signs DPoP proofs (RFC 9449) with a P-256 key that never leaves transit; one key per OAuth client. */
+export interface DpopKeys {
+  /** Creates the client's key; does nothing where it is. */
+  create(oauthClient: string): Promise<void>;
+  /** The newest version and its public key as a JWK. */
+  current(oauthClient: string): Promise<{ readonly version: number; readonly jwk: DpopJwk }>;
+  publicKey(oauthClient: string, version: number): Promise<DpopJwk>;
+  /** Raw R‖S in base64url over the JWS signing input (`marshaling_algorithm=jws`). */
+  sign(oauthClient: string, version: number, signingInput: string): Promise<string>;
+}
+
+export interface DpopJwk {
+  readonly kty: 'EC';
+  readonly crv: 'P-256';
+  readonly x: string;
+  readonly y: string;
+}
+
+/** The OAuth clients' secrets in KV v2 (`oauth-clients/data/NAME`), newest first; the next is tried where Google refuses one. */
+export interface OAuthClientSecrets {
+  /** Throws OAUTH_CLIENT_NOT_FOUND. */
+  read(oauthClient: string): Promise<readonly Secret<string>[]>;
+  /** Throws ALREADY_EXISTS where one is stored (KV v2 check-and-set 0). */
+  create(oauthClient: string, secret: Secret<string>): Promise<void>;
+}
+
+/** Vault's PKI: signs the broker's own certificate, and says whom to trust. */
+export interface CertificateAuthority {
+  /** Throws VAULT_FORBIDDEN where the role does not allow the SPIFFE ID. */
+  signCertificate(request: {
+    /** The PKI role, for example `broker`. */
+    readonly role: string;
+    /** PKCS #10; the private key stays with its maker. */
+    readonly csrPem: string;
+    /** The one SPIFFE ID. Names in the CSR are ignored by our roles. */
+    readonly uriSan: string;
+  }): Promise<{
+    readonly certificatePem: string;
+    /** Intermediates, nearest first, without the root. */
+    readonly chainPem: readonly string[];
+  }>;
+  /** All issuers of the mount as PEM, so that peers signed before a change of the root stay trusted. */
+  trustBundle(): Promise<readonly string[]>;
+}
