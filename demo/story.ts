@@ -251,9 +251,11 @@ async function showStoredToken(teller: Teller, parts: Parts, id: string): Promis
   } finally {
     await database.end();
   }
-  teller.say('It is encrypted by the transit key tenant-acme, which never leaves Vault, and opens only as this');
-  teller.say('tenant, this channel and this consent. Only the broker’s login may ask Vault to decrypt it, and does');
-  teller.say('so only for the moment of a refresh. Admins, workers, sidecars and a stolen database cannot.');
+  teller.say(
+    'It is encrypted by the transit key tenant-acme, which never leaves Vault, and opens only as this tenant, this ' +
+      'channel and this consent. Only the broker’s login may ask Vault to decrypt it, and does so only for the moment ' +
+      'of a refresh. Admins, workers, sidecars and a stolen database cannot.',
+  );
 }
 
 interface WorkerLine {

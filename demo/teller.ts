@@ -28,11 +28,26 @@ export function createTeller(out: { write(text: string): void; readonly isTTY?: 
       out.write(`    ${style('dim', `${((performance.now() - begun) / 1000).toFixed(1)} s`)}\n`);
       return result;
     },
-    say: (text) => out.write(`    ${text}\n`),
+    say: (text) => {
+      for (const line of wrapped(text)) out.write(`    ${line}\n`);
+    },
     command: (text) => out.write(`    ${style('cyan', `$ ${text}`)}\n`),
     quote: (text) => {
       for (const line of text.trimEnd().split('\n')) out.write(`      ${style('dim', line)}\n`);
     },
     heading: (text) => out.write(`\n${style('bold', text)}\n`),
   };
+}
+
+const lineLength = 84;
+
+/** Breaks a text between words. */
+function wrapped(text: string): readonly string[] {
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1) ?? '';
+    if (line !== '' && line.length + word.length >= lineLength) lines.push(word);
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+  }
+  return lines;
 }
