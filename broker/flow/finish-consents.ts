@@ -21,12 +21,14 @@ export function createFinishConsents(deps: {
   failConsent: FailConsent;
   settleGrant: SettleGrant;
   clock: Clock;
+  onFault: (error: unknown) => void;
 }) {
-  const { store, keys, google, failConsent, settleGrant, clock } = deps;
+  const { store, keys, google, failConsent, settleGrant, clock, onFault } = deps;
 
   return async (caller: Scheduler): Promise<number> => {
     const unfinished = await store.consents.unfinished(new Date(clock.now().getTime() - graceMs), batch);
-    for (const { consent, received } of unfinished) await finish(caller, consent, received);
+    // One that cannot be finished must not hold back the others.
+    for (const { consent, received } of unfinished) await finish(caller, consent, received).catch(onFault);
     return unfinished.length;
   };
 

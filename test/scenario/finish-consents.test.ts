@@ -1,0 +1,36 @@
+/** Consents whose checks were cut off are finished by the scheduler, each by itself. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import pg from 'pg';
+import { useWorld } from '../support/world.ts';
+
+const minute = 60_000;
+
+test('a received grant that cannot be opened holds back no other', async (t) => {
+  const world = await useWorld(t);
+  const fault = world.google.faults.add({
+    fault: { kind: 'status', status: 503 },
+    where: { endpoint: 'channels' },
+    times: 'always',
+  });
+  const spoiled = await world.addChannel('spoiled');
+  await world.consent(spoiled.consentLink);
+  const good = await world.addChannel('good');
+  await world.consent(good.consentLink);
+  fault.clear();
+  const database = new pg.Client({ connectionString: world.databaseUrl });
+  await database.connect();
+  // Moved there from another row: bound to its own place, it opens nowhere else.
+  await database.query(
+    `update consents set received_token_encrypted = (select received_token_encrypted from consents where channel = $1)
+      where channel = $2`,
+    [good.id, spoiled.id],
+  );
+  await database.end();
+
+  world.google.advance(minute);
+  await world.broker.refreshDue();
+  assert.equal((await world.channel(good.id)).state, 'active');
+  assert.equal((await world.channel(spoiled.id)).state, 'pending_consent');
+  assert.ok(world.broker.log.some((line) => line.includes('fault in the broker')));
+});
