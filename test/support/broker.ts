@@ -30,13 +30,16 @@ export interface BrokerParts {
   readonly before?: () => Promise<void>;
 }
 
-/** Starts a broker as `broker serve` does, from an environment; it is stopped with the scope. */
-export async function useBroker(scope: Scope, parts: BrokerParts): Promise<RunningBroker> {
-  const { vault, google, clock } = parts;
+/** The environment that a broker with these parts is started with. */
+export async function brokerEnvironment(
+  scope: Scope,
+  parts: Omit<BrokerParts, 'clock'>,
+): Promise<Record<string, string> & { readonly BROKER_PUBLIC_URL: string }> {
+  const { vault, google } = parts;
   const files = await credentialFiles(scope, vault.operator, vault.layout, brokerRole);
   const { mounts, trustDomain } = vault.layout;
   const publicUrl = parts.settings?.BROKER_PUBLIC_URL ?? `http://127.0.0.1:${await freePort()}`;
-  const config = loadConfig({
+  return {
     BROKER_LISTEN: new URL(publicUrl).host,
     BROKER_PUBLIC_URL: publicUrl,
     BROKER_GRPC_LISTEN: '127.0.0.1:0',
@@ -59,14 +62,21 @@ export async function useBroker(scope: Scope, parts: BrokerParts): Promise<Runni
     BROKER_GOOGLE_YOUTUBE_URL: google.url,
     BROKER_LOG_LEVEL: 'debug',
     ...parts.settings,
-  });
+  };
+}
+
+/** Starts a broker as `broker serve` does, from an environment; it is stopped with the scope. */
+export async function useBroker(scope: Scope, parts: BrokerParts): Promise<RunningBroker> {
+  const environment = await brokerEnvironment(scope, parts);
+  const publicUrl = environment.BROKER_PUBLIC_URL;
+  const config = loadConfig(environment);
   const lines: string[] = [];
   const { signal } = new AbortController();
   await parts.before?.();
   const log = createLog({ level: config.operations.logLevel, destination: { write: (line) => void lines.push(line) } });
   const broker = await startBroker(config, {
     log,
-    clock,
+    clock: parts.clock,
     identityClock: { now: () => new Date() },
     version: 'test',
     signal,
