@@ -7,6 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { createOwnerBrowser } from '../support/owner-browser.ts';
 import { atEnd } from '../support/scope.ts';
 import { createPerson, type Person } from '../support/vault-people.ts';
+import type { SetUpVault } from '../support/vault-set-up.ts';
 import { oauthClient, useWorld, type World } from '../support/world.ts';
 
 type Who = 'operator' | 'tenant admin' | 'admin by group' | 'owner' | 'channel admin' | 'stranger';
@@ -169,7 +170,8 @@ describe('an admin', () => {
       JSON.stringify({ ...JSON.parse(Buffer.from(claims ?? '', 'base64url').toString()), sub: 'root' }),
     );
     const forged = [head, other.toString('base64url'), signature].join('.');
-    for (const token of [forged, `${good.slice(0, -6)}AAAAAA`, 'not-a-token']) {
+    const elsewhere = await tokenForAnotherService(world.vault);
+    for (const token of [forged, `${good.slice(0, -6)}AAAAAA`, elsewhere, 'not-a-token']) {
       const response = await fetch(`${world.broker.publicUrl}/v1/whoami`, {
         headers: { authorization: `Bearer ${token}` },
       });
@@ -181,11 +183,38 @@ describe('an admin', () => {
         ['identity.verify', 'UNAUTHENTICATED', 'anonymous'],
       );
       assert.ok(!JSON.stringify(record).includes(token.slice(0, 20)));
+      if (token === elsewhere) assert.match(String(record?.facts.detail), /"aud"/);
     }
-    const none = await fetch(`${world.broker.publicUrl}/v1/channels`);
-    assert.equal(none.status, 401);
+  });
+
+  test('without an identity is refused everywhere, and cannot fill the record', async () => {
+    const [before] = await world.store.audit.list({ limit: 1 });
+    for (const { method, path, body } of rules) {
+      const headers = { 'content-type': 'application/json' };
+      const sent = body ? { body: JSON.stringify(body('stranger')) } : {};
+      const response = await fetch(`${world.broker.publicUrl}${path(channel)}`, { method, headers, ...sent });
+      assert.deepEqual([response.status, codeOf(await response.json())], [401, 'UNAUTHENTICATED']);
+    }
+    assert.deepEqual(await world.store.audit.list({ limit: 1 }), [before]);
   });
 });
+
+/** Signed by the same Vault, for a service that is not ours. */
+async function tokenForAnotherService(vault: SetUpVault): Promise<string> {
+  const { operator, layout } = vault;
+  const name = `${layout.identity.role}-elsewhere`;
+  await operator.write(`identity/oidc/key/${name}`, { algorithm: 'ES256', allowed_client_ids: ['*'] });
+  await operator.write(`identity/oidc/role/${name}`, { key: name, client_id: 'another-service' });
+  await operator.write(`sys/policies/acl/${name}`, {
+    policy: `path "identity/oidc/token/${name}" { capabilities = ["read"] }`,
+  });
+  const names = {
+    ...layout,
+    identity: { ...layout.identity, role: name },
+    policies: { ...layout.policies, 'admin-identity': name },
+  };
+  return (await createPerson({ ...vault, layout: names }, { name: `eve-${name}`, groups: [] })).identityToken();
+}
 
 describe('behind a gateway', () => {
   test('the audited IP of an owner is the one that the trusted gateway names, and no other', async (t) => {
