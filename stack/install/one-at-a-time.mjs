@@ -21,7 +21,7 @@ export async function oneAtATime(lockFile, onWait, work) {
     const holder = await holderOf(lockFile);
     if (holder === undefined) continue;
     if (!isAlive(holder)) {
-      await rm(lockFile, { force: true });
+      await bury(lockFile, holder);
       continue;
     }
     if (!told) onWait(holder);
@@ -33,6 +33,29 @@ export async function oneAtATime(lockFile, onWait, work) {
   } finally {
     await rm(lockFile, { force: true });
   }
+}
+
+/**
+ * Removes the lock of a process that is gone. One at a time, and only while it is still that one's: the lock of
+ * somebody who took over meanwhile must stay.
+ *
+ * @param {string} lockFile
+ * @param {number} holder
+ */
+async function bury(lockFile, holder) {
+  const guard = `${lockFile}.burial`;
+  if (await take(guard)) {
+    try {
+      if ((await holderOf(lockFile)) === holder) await rm(lockFile, { force: true });
+    } finally {
+      await rm(guard, { force: true });
+    }
+    return;
+  }
+  // Whoever died in the few milliseconds of a burial leaves a guard behind.
+  const digger = await holderOf(guard);
+  if (digger !== undefined && !isAlive(digger)) await rm(guard, { force: true });
+  await delay(LOOK_AGAIN_MS / 10);
 }
 
 /** @param {string} lockFile */
