@@ -199,12 +199,13 @@ describe('an admin', () => {
   });
 });
 
-/** Signed by the same Vault, for a service that is not ours. */
+/** Signed by the same key of the same Vault, for a service that is not ours. */
 async function tokenForAnotherService(vault: SetUpVault): Promise<string> {
   const { operator, layout } = vault;
-  const name = `${layout.identity.role}-elsewhere`;
-  await operator.write(`identity/oidc/key/${name}`, { algorithm: 'ES256', allowed_client_ids: ['*'] });
-  await operator.write(`identity/oidc/role/${name}`, { key: name, client_id: 'another-service' });
+  const { key, role, audience } = layout.identity;
+  const name = `${role}-elsewhere`;
+  await operator.write(`identity/oidc/key/${key}`, { allowed_client_ids: [audience, 'another-service'] });
+  await operator.write(`identity/oidc/role/${name}`, { key, client_id: 'another-service' });
   await operator.write(`sys/policies/acl/${name}`, {
     policy: `path "identity/oidc/token/${name}" { capabilities = ["read"] }`,
   });
