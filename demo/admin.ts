@@ -38,7 +38,8 @@ export function createAdmin(teller: Teller, login: Readonly<Record<string, strin
     quietly: async <T>(...args: string[]) => JSON.parse(await run([...args, '-o', 'json'])) as T,
     async addOAuthClient(name, { id, secret }) {
       const args = ['oauth-client', 'add', name, '--client-id', id, '--secret-file', '-'];
-      teller.command(`broker ${args.join(' ')}   (the secret on stdin; it goes to Vault)`);
+      teller.command(`broker ${args.join(' ')}`);
+      teller.say('The client’s secret goes in on standard input, and on to Vault.');
       await run(args, secret);
     },
     async brokerSays(...args) {

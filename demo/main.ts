@@ -29,11 +29,16 @@ async function run(settings: ReturnType<typeof readSettings>): Promise<void> {
   teller.heading('From an owner’s consent to a worker’s upload');
   const story = tellStory(teller, settings, { push: (close) => void closers.push(close) }, process.env);
   const ending = await Promise.race([story, interrupted]);
-  if (ending === 'interrupted') return void story.catch(() => undefined);
+  if (ending === 'interrupted') {
+    // It fails as its parts go; what it still starts is stopped with the rest.
+    story.catch(() => undefined);
+    return teller.heading('Stopping everything.');
+  }
   teller.heading(`That was the whole way, in ${((performance.now() - begun) / 1000).toFixed(0)} s.`);
   if (settings.once) return;
   sayWhatNext(ending, settings.ports);
   await interrupted;
+  teller.heading('Stopping everything.');
 }
 
 function sayWhatNext({ channel, secondConsentLink, adminEnvironment }: Ending, ports: { sidecar: number }): void {
@@ -41,7 +46,7 @@ function sayWhatNext({ channel, secondConsentLink, adminEnvironment }: Ending, p
   teller.say('Read the token as a worker does:');
   teller.command(`curl -s -H 'X-Sidecar-Request: true' http://127.0.0.1:${ports.sidecar}/v1/channels/${channel}/token`);
   teller.say('Be the owner of the second channel, in your browser (the account is Sam’s; try leaving a box unticked):');
-  teller.command(secondConsentLink);
+  teller.quote(secondConsentLink);
   teller.say('Be the admin, in another terminal in this folder:');
   for (const [name, value] of Object.entries(adminEnvironment)) teller.command(`export ${name}=${value}`);
   teller.command('npx broker channel list');
@@ -59,7 +64,7 @@ function fail(error: unknown): void {
 }
 
 async function stopEverything(): Promise<void> {
-  for (const close of closers.splice(0).reverse()) {
+  for (let close = closers.pop(); close; close = closers.pop()) {
     await close().catch((error: unknown) => {
       process.stderr.write(`A part did not stop well: ${error instanceof Error ? error.message : String(error)}\n`);
       process.exitCode = 1;

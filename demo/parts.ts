@@ -38,10 +38,14 @@ export async function startParts(closers: Closers, env: NodeJS.ProcessEnv): Prom
     startPostgres({ log: () => undefined }),
     startRedis({ directory: folder, env }),
   ] as const;
-  // One that fails must not leave the others behind.
-  for (const part of await Promise.allSettled(started)) {
-    if (part.status === 'fulfilled') closers.push(() => part.value.stop());
-  }
+  // At once: one that is still starting is ended too, after an interruption as after a failure of another.
+  for (const part of started)
+    closers.push(() =>
+      part.then(
+        (running) => running.stop(),
+        () => undefined,
+      ),
+    );
   const [vault, postgres, redis] = await Promise.all(started);
   return { vault, databaseUrl: postgres.url('postgres'), redisUrl: redis.url, folder };
 }

@@ -31,7 +31,12 @@ export function createTeller(out: { write(text: string): void; readonly isTTY?: 
     say: (text) => {
       for (const line of wrapped(text)) out.write(`    ${line}\n`);
     },
-    command: (text) => out.write(`    ${style('cyan', `$ ${text}`)}\n`),
+    command: (text) => {
+      const [first = '', ...rest] = wrapped(text, argument);
+      const lines = [`    $ ${first}`, ...rest.map((line) => `        ${line}`)];
+      // A backslash, so that it can be copied as it stands.
+      out.write(`${style('cyan', lines.join(' \\\n'))}\n`);
+    },
     quote: (text) => {
       for (const line of text.trimEnd().split('\n')) out.write(`      ${style('dim', line)}\n`);
     },
@@ -39,12 +44,16 @@ export function createTeller(out: { write(text: string): void; readonly isTTY?: 
   };
 }
 
-const lineLength = 84;
+/** A word of a command; an option and its value stay together. */
+const argument = /--?[\w-]+ (?:'[^']*'|-(?!\S)|[^\s-]\S*)|'[^']*'|\S+/g;
 
-/** Breaks a text between words. */
-function wrapped(text: string): readonly string[] {
+/** With the indentation and a backslash, 80 columns. */
+const lineLength = 72;
+
+/** Breaks a text between words; what is longer than a line stays whole. */
+function wrapped(text: string, words = /\S+/g): readonly string[] {
   const lines = [''];
-  for (const word of text.split(' ')) {
+  for (const [word] of text.matchAll(words)) {
     const line = lines.at(-1) ?? '';
     if (line !== '' && line.length + word.length >= lineLength) lines.push(word);
     else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
