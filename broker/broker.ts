@@ -26,6 +26,7 @@ import type { AccessTokenCache, Clock, Store } from './ports.ts';
 import { whenAvailable } from './resilience.ts';
 import { openStore } from './store/open-store.ts';
 import { createVaultConnection } from './vault/connection.ts';
+import { createDataKeys } from './vault/data-keys.ts';
 import { createDpopKeys } from './vault/dpop-keys.ts';
 import { appRoleLogin } from './vault/login.ts';
 import { createOAuthClientSecrets } from './vault/oauth-client-secrets.ts';
@@ -89,6 +90,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   });
   closers.push(() => vault.close());
   const keys = createTenantKeys({ vault, transit: config.vault.transitMount });
+  const dataKeys = createDataKeys({ keys, clock });
   const dpopKeys = createDpopKeys({ vault, transit: config.vault.transitMount });
   const secrets = createOAuthClientSecrets({ vault, kv: config.vault.kvMount });
   const authority = createCertificateAuthority({ vault, pki: config.vault.pkiMount });
@@ -116,7 +118,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
 
   const store = await available('database', () => openStore({ ...config.store, log }));
   closers.push(() => store.close());
-  const cache = openCache({ redisUrl: config.cache.redisUrl, keys, clock, random, randomFraction, log });
+  const cache = openCache({ redisUrl: config.cache.redisUrl, dataKeys, clock, random, randomFraction, log });
   closers.push(() => cache.close());
   opened = { store, cache };
 

@@ -1,7 +1,6 @@
 import type { RandomBytes } from '../domain/identifier.ts';
 import { asBrokerError } from '../errors.ts';
-import type { AccessTokenCache, CachedToken, Clock, TenantKeys } from '../ports.ts';
-import { createDataKeys } from './data-keys.ts';
+import type { AccessTokenCache, CachedToken, Clock, DataKeys } from '../ports.ts';
 import type { CacheLog, RedisConnection } from './redis.ts';
 import { type Place, readTokenEnvelope, sealToken } from './token-envelope.ts';
 import { tokenKey } from './token-key.ts';
@@ -12,21 +11,19 @@ import { tokenKey } from './token-key.ts';
  */
 export function createAccessTokenCache({
   redis,
-  keys,
+  dataKeys,
   clock,
   random,
   log,
   prefix = '',
 }: {
   readonly redis: RedisConnection;
-  readonly keys: Pick<TenantKeys, 'createDataKey' | 'unwrapDataKey'>;
+  readonly dataKeys: DataKeys;
   readonly clock: Clock;
   readonly random: RandomBytes;
   readonly log: CacheLog;
   readonly prefix?: string;
 }): AccessTokenCache {
-  const dataKeys = createDataKeys({ keys, clock });
-
   async function read(place: Place): Promise<CachedToken | undefined> {
     const value = await redis.get(prefix + place.key);
     if (value === undefined) return undefined;

@@ -1,7 +1,7 @@
 /** Opens the cache of access tokens: Redis with this process behind it, or only the memory of this process where no `REDIS_URL` is set. */
 import type { RandomBytes } from '../domain/identifier.ts';
 import type { Secret } from '../domain/secret.ts';
-import type { AccessTokenCache, Clock, TenantKeys } from '../ports.ts';
+import type { AccessTokenCache, Clock, DataKeys } from '../ports.ts';
 import { createAccessTokenCache } from './access-token-cache.ts';
 import { createInProcessAccessTokenCache } from './in-process.ts';
 import { type CacheLog, createRedis } from './redis.ts';
@@ -9,20 +9,20 @@ import { withFallback } from './with-fallback.ts';
 
 export function openCache(deps: {
   readonly redisUrl: Secret<string> | undefined;
-  readonly keys: TenantKeys;
+  readonly dataKeys: DataKeys;
   readonly clock: Clock;
   readonly random: RandomBytes;
   /** Answers 0 to 1. */
   readonly randomFraction: () => number;
   readonly log: CacheLog;
 }): AccessTokenCache & { close(): void } {
-  const { redisUrl, keys, clock, random, randomFraction, log } = deps;
+  const { redisUrl, dataKeys, clock, random, randomFraction, log } = deps;
   const own = createInProcessAccessTokenCache({ clock });
   if (!redisUrl) {
     log.warn({}, 'REDIS_URL is not set: keeping access tokens in the memory of this process, for one replica only');
     return { ...own, close: () => undefined };
   }
   const redis = createRedis({ url: redisUrl.reveal(), random: randomFraction, log });
-  const shared = createAccessTokenCache({ redis, keys, clock, random, log });
+  const shared = createAccessTokenCache({ redis, dataKeys, clock, random, log });
   return { ...withFallback(shared, own), close: () => redis.close() };
 }

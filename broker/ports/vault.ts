@@ -25,6 +25,14 @@ export interface DataKey {
   readonly wrapped: string;
 }
 
+/** The data keys that this process works with, in its memory, so that what they encrypt needs no call to Vault. */
+export interface DataKeys {
+  /** The key to encrypt with: one for each tenant and process, replaced daily. Throws as `TenantKeys`. */
+  current(tenant: string): Promise<DataKey>;
+  /** Throws as `TenantKeys`. */
+  unwrap(tenant: string, wrapped: string): Promise<Secret<Buffer>>;
+}
+
 /** Signs DPoP proofs (RFC 9449) with a P-256 key that never leaves transit; one key per OAuth client. */
 export interface DpopKeys {
   /** Creates the client's key; does nothing where it is. */

@@ -4,6 +4,7 @@ import { createAccessTokenCache } from '../../broker/cache/access-token-cache.ts
 import { createRedis } from '../../broker/cache/redis.ts';
 import { Secret } from '../../broker/domain/secret.ts';
 import type { AccessTokenCache, CachedToken, Clock, TenantKeys } from '../../broker/ports.ts';
+import { createDataKeys } from '../../broker/vault/data-keys.ts';
 import { createTenantKeys } from '../../broker/vault/tenant-keys.ts';
 import type { Redis } from '../../stack/redis.ts';
 import { useRedis } from './redis.ts';
@@ -97,7 +98,7 @@ export async function useRedisCaches(scope: Scope, keys: DataKeySource): Promise
       const clock = given.clock ?? { now: () => new Date() };
       return createAccessTokenCache({
         redis,
-        keys: given.keys ?? keys,
+        dataKeys: createDataKeys({ keys: given.keys ?? keys, clock }),
         clock,
         random: randomBytes,
         log: { info: write, warn: write },

@@ -1,13 +1,5 @@
 import type { Secret } from '../domain/secret.ts';
-import type { Clock, DataKey, TenantKeys } from '../ports.ts';
-
-/** The data keys that this process works with, so that a warm cache needs no call to Vault. */
-export interface DataKeys {
-  /** The key to encrypt with: one for each tenant and process, replaced daily. Throws as `TenantKeys`. */
-  current(tenant: string): Promise<DataKey>;
-  /** Throws as `TenantKeys`. */
-  unwrap(tenant: string, wrapped: string): Promise<Secret<Buffer>>;
-}
+import type { Clock, DataKey, DataKeys, TenantKeys } from '../ports.ts';
 
 const lifeMs = 24 * 60 * 60 * 1000;
 const mostUnwrapped = 1_000;
