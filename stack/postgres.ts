@@ -23,18 +23,25 @@ export interface Postgres {
  * Starts a PostgreSQL cluster of its own. The data lie in the system's folder for temporary files: as root, PostgreSQL
  * runs as another user, who may not reach the folder that this repository is in.
  */
-export async function startPostgres({ log }: { readonly log: (line: string) => void }): Promise<Postgres> {
+export async function startPostgres({
+  durable = false,
+  log,
+}: {
+  /** `true` for benchmarks: it syncs to disk as in production. */
+  readonly durable?: boolean;
+  readonly log: (line: string) => void;
+}): Promise<Postgres> {
   const directory = await mkdtemp(join(tmpdir(), 'token-broker-postgres-'));
   // Reachable, not readable, by the account that PostgreSQL runs as.
   await chmod(directory, 0o711);
   const forget = () => rm(directory, { recursive: true, force: true });
   try {
-    let server = await startEmbeddedPostgres({ directory, durable: false, log });
+    let server = await startEmbeddedPostgres({ directory, durable, log });
     return {
       url: server.url,
       halt: () => server.stop(),
       start: async () => {
-        server = await startEmbeddedPostgres({ directory, port: server.port, durable: false, log });
+        server = await startEmbeddedPostgres({ directory, port: server.port, durable, log });
       },
       stop: () => server.stop().finally(forget),
     };

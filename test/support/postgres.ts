@@ -23,9 +23,12 @@ export async function useDatabase(scope: Scope, template?: Template): Promise<st
   return url;
 }
 
-/** Starts a PostgreSQL that nobody else uses, to be stopped and started again; up in half a second. */
-export async function useOwnPostgres(scope: Scope): Promise<Postgres> {
-  const postgres = await startPostgres({ log: () => {} });
+/**
+ * Starts a PostgreSQL that nobody else uses, to be stopped and started again; up in half a second. A durable one syncs
+ * to disk as in production.
+ */
+export async function useOwnPostgres(scope: Scope, options: { readonly durable?: boolean } = {}): Promise<Postgres> {
+  const postgres = await startPostgres({ ...options, log: () => {} });
   atEnd(scope, postgres.stop);
   return postgres;
 }

@@ -1,0 +1,76 @@
+import type { Bench, BenchResult, Contest, Measured, Side } from './bench.ts';
+
+/**
+ * Runs the rounds and answers what came out. The two sides take turns, and turns in going first, so that what the
+ * machine does besides (other programs, heat, a checkpoint) meets both.
+ */
+export async function measure(
+  name: string,
+  bench: Bench,
+  { subject, baseline, notes }: Contest,
+  tell: (line: string) => void,
+): Promise<BenchResult> {
+  const rates: { subject: number; baseline: number }[] = [];
+  for (let round = 0; round <= bench.rounds; round += 1) {
+    const rate = { subject: 0, baseline: 0 };
+    const turns = round % 2 === 0 ? (['baseline', 'subject'] as const) : (['subject', 'baseline'] as const);
+    for (const side of turns) rate[side] = await runOnce({ subject, baseline }[side]);
+    tell(
+      `${round === 0 ? 'warm-up' : `round ${round} of ${bench.rounds}`}: ${subject.name} ${short(rate.subject)} ${subject.unit}, ` +
+        `${baseline.name} ${short(rate.baseline)} ${baseline.unit}`,
+    );
+    if (round > 0) rates.push(rate);
+  }
+  const ratios = rates.map((rate) => rounded(rate.subject / rate.baseline));
+  const value = median(ratios);
+  return {
+    bench: name,
+    value,
+    goal: bench.goal,
+    unit: bench.unit,
+    holds: value >= bench.goal,
+    title: bench.title,
+    ratios,
+    subject: measured(
+      subject,
+      rates.map((rate) => rate.subject),
+    ),
+    baseline: measured(
+      baseline,
+      rates.map((rate) => rate.baseline),
+    ),
+    notes: (await notes?.()) ?? [],
+  };
+}
+
+async function runOnce(side: Side): Promise<number> {
+  const rate = await side.run();
+  if (!Number.isFinite(rate) || rate <= 0) throw new Error(`${side.name}: ${rate} ${side.unit} is no rate`);
+  return rate;
+}
+
+function measured({ name, unit }: Side, rates: readonly number[]): Measured {
+  const rounds = rates.map(rounded);
+  return { name, unit, median: median(rounds), rounds };
+}
+
+/** The middle one, or the mean of the two in the middle. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const upper = sorted[Math.floor(sorted.length / 2)];
+  const lower = sorted[Math.ceil(sorted.length / 2) - 1];
+  if (upper === undefined || lower === undefined) throw new Error('there is no median of nothing');
+  return rounded((lower + upper) / 2);
+}
+
+/** Whole from a hundred on, else two decimals, with a thin gap between thousands: `12 345`, `0.74`. */
+export function short(value: number): string {
+  if (Math.abs(value) < 100) return value.toFixed(2);
+  return Math.round(value)
+    .toString()
+    .replaceAll(/\B(?=(\d{3})+$)/g, ' ');
+}
+
+function rounded(value: number): number {
+  return Number(value.toFixed(3));
+}
