@@ -4,27 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import type { ErrorCode } from '../errors.ts';
+import type { AuditAction } from './audit-actions.ts';
 import { type Caller, callerName } from './caller.ts';
 
-/** What can be done; part of the public API. */
-export type AuditAction =
-  | 'tenant.create'
-  | 'tenant.list'
-  | 'oauth-client.add'
-  | 'oauth-client.list'
-  | 'channel.add'
-  | 'channel.list'
-  | 'channel.show'
-  | 'consent.invite'
-  | 'consent.begin'
-  | 'consent.receive'
-  | 'consent.complete'
-  | 'workload.allow'
-  | 'workload.list'
-  | 'token.release'
-  | 'token.refresh'
-  | 'channel.state'
-  | 'identity.verify';
+export type { AuditAction } from './audit-actions.ts';
 
 export interface AuditRecord {
   readonly at: Date;

@@ -1,0 +1,35 @@
+/**
+ * Everything that can be on the audit record; the names are part of the public API. A row says what kind of act it is
+ * (for the formats of security-event systems) and what it is in words. docs/audit.md has a row for each, with its facts.
+ */
+
+/** What an act does to the thing that it names; `logon` proves an identity. */
+export type AuditActionKind = 'create' | 'read' | 'update' | 'delete' | 'logon';
+
+export interface AuditActionRow {
+  readonly kind: AuditActionKind;
+  /** In the imperative, without a full stop: true of the act that was done and of the one that was refused. */
+  readonly what: string;
+}
+
+export const auditActions = {
+  'tenant.create': { kind: 'create', what: 'Create a tenant and its key' },
+  'tenant.list': { kind: 'read', what: 'List the tenants' },
+  'oauth-client.add': { kind: 'create', what: 'Add an OAuth client' },
+  'oauth-client.list': { kind: 'read', what: 'List the OAuth clients' },
+  'channel.add': { kind: 'create', what: 'Add a channel' },
+  'channel.list': { kind: 'read', what: 'List channels' },
+  'channel.show': { kind: 'read', what: 'Show a channel' },
+  'channel.state': { kind: 'update', what: 'Change the state of a channel' },
+  'consent.invite': { kind: 'create', what: 'Make a consent link' },
+  'consent.begin': { kind: 'update', what: 'Send an owner to Google to consent' },
+  'consent.receive': { kind: 'update', what: 'Store a refresh token that came with a consent' },
+  'consent.complete': { kind: 'update', what: 'Finish a consent' },
+  'workload.allow': { kind: 'create', what: 'Let a workload read a channel' },
+  'token.release': { kind: 'read', what: 'Release an access token to a workload' },
+  'token.refresh': { kind: 'update', what: 'Refresh an access token at Google' },
+  'identity.verify': { kind: 'logon', what: 'Refuse a caller whose identity is not good' },
+} as const satisfies Readonly<Record<string, AuditActionRow>>;
+
+/** What can be done; part of the public API. */
+export type AuditAction = keyof typeof auditActions;
