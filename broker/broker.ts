@@ -164,11 +164,14 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     onRefreshed: metrics.refreshed,
     onFault,
     operatorsGroup: config.identity.operatorsGroup,
+    auditorsGroup: config.identity.auditorsGroup,
     defaultRegion: config.region,
     trustDomain: config.trustDomain,
     linkTtlMs: config.consent.linkTtlMs,
     refreshConcurrency: config.refresh.concurrency,
   });
+
+  closers.push(() => flows.refusals.stop());
 
   let grpc: GrpcServer | undefined;
   identity = await available('vault', () =>
@@ -201,6 +204,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
         newRequestId: randomUUID,
       }),
       getAccessToken: flows.getAccessToken,
+      recordLogin: flows.recordLogin,
       recordDeniedIdentity: flows.recordDeniedIdentity,
       newRequestId: randomUUID,
       onAnswered: metrics.tokenRequested,

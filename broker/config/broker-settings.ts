@@ -170,6 +170,12 @@ export const brokerSettings = z.object({
       'The group whose members may create tenants and OAuth clients.',
       { default: 'token-broker-operators' },
     ),
+    auditorsGroup: setting(
+      'BROKER_AUDITORS_GROUP',
+      is.text,
+      'The group whose members may read the audit record of every tenant and of the installation, and nothing else.',
+      { default: 'token-broker-auditors' },
+    ),
   }),
   google: z.object({
     issuer: setting('BROKER_GOOGLE_ISSUER', is.url, 'The authorization server’s name for itself.', { default: google }),

@@ -1,7 +1,8 @@
 /**
  * Who may do what. People: operators of the installation create tenants and OAuth clients; a tenant's admins act on
  * everything in the tenant; a channel's owner and its listed admins act on that channel. Being an operator gives no
- * access to any channel. Workloads read the channels that an access names them for.
+ * access to any channel, nor to a tenant's audit chain. Auditors read every audit chain and nothing else. Workloads read
+ * the channels that an access names them for.
  */
 
 import { type Person, principalsOf } from './caller.ts';
@@ -13,6 +14,11 @@ export interface TenantFacts {
 
 export function isOperator(person: Person, operatorsGroup: string): boolean {
   return person.groups.includes(operatorsGroup);
+}
+
+/** Tells whether the person may read every audit chain. */
+export function isAuditor(person: Person, auditorsGroup: string): boolean {
+  return person.groups.includes(auditorsGroup);
 }
 
 /** Tells whether the person administers the tenant. */

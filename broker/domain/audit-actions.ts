@@ -22,14 +22,24 @@ export const auditActions = {
   'channel.show': { kind: 'read', what: 'Show a channel' },
   'channel.state': { kind: 'update', what: 'Change the state of a channel' },
   'consent.invite': { kind: 'create', what: 'Make a consent link' },
+  'consent.open': { kind: 'read', what: 'Open a consent link that is not valid' },
   'consent.begin': { kind: 'update', what: 'Send an owner to Google to consent' },
   'consent.receive': { kind: 'update', what: 'Store a refresh token that came with a consent' },
   'consent.complete': { kind: 'update', what: 'Finish a consent' },
   'workload.allow': { kind: 'create', what: 'Let a workload read a channel' },
   'token.release': { kind: 'read', what: 'Release an access token to a workload' },
   'token.refresh': { kind: 'update', what: 'Refresh an access token at Google' },
+  'audit.list': { kind: 'read', what: 'Look at the audit record' },
+  'audit.follow': { kind: 'read', what: 'Follow the audit record' },
+  'audit.export': { kind: 'read', what: 'Export an audit chain' },
+  'identity.login': { kind: 'logon', what: 'Accept an identity for the first time' },
   'identity.verify': { kind: 'logon', what: 'Refuse a caller whose identity is not good' },
 } as const satisfies Readonly<Record<string, AuditActionRow>>;
+
+/** The row of an action. */
+export function rowOf(action: AuditAction): AuditActionRow {
+  return auditActions[action];
+}
 
 /** What can be done; part of the public API. */
 export type AuditAction = keyof typeof auditActions;

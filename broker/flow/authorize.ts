@@ -5,8 +5,10 @@
  * An allowed act that changes state is recorded with the change, in one transaction; an allowed look is recorded here.
  * If the record cannot be written, the answer is a denial (AUDIT_UNAVAILABLE).
  */
-import { administersChannel, administersTenant, isOperator } from '../domain/access-policy.ts';
-import { type AuditAction, type AuditTarget, auditRecord } from '../domain/audit-record.ts';
+
+import { administersChannel, administersTenant, isAuditor, isOperator } from '../domain/access-policy.ts';
+import { installationChain } from '../domain/audit-entry.ts';
+import { type AuditAction, type AuditRecord, type AuditTarget, auditRecord } from '../domain/audit-record.ts';
 import type { Caller, Person } from '../domain/caller.ts';
 import type { Channel } from '../domain/channel.ts';
 import { isChannelId, namePattern } from '../domain/identifier.ts';
@@ -14,6 +16,8 @@ import { BrokerError, type ErrorCode } from '../errors.ts';
 import type { Clock, Store, Tenant } from '../ports.ts';
 
 export interface Authorize {
+  /** For looks at an audit chain: a tenant's admins at the tenant's, operators at the installation's (`''`), auditors at all. */
+  auditChain(person: Person, action: AuditAction, chain: string): Promise<void>;
   /** For acts on the installation. */
   operator(person: Person, action: AuditAction): Promise<void>;
   /** For acts on a tenant; answers it. Somebody who may not see it is told that it is not there. */
@@ -21,13 +25,18 @@ export interface Authorize {
   /** For acts on a channel; answers it. Somebody who may not see it is told that it is not there. */
   channel(person: Person, action: AuditAction, id: string): Promise<Channel>;
   /** Records a look that changes nothing. */
-  looked(caller: Caller, action: AuditAction, target: AuditTarget): Promise<void>;
+  looked(caller: Caller, action: AuditAction, target: AuditTarget, facts?: AuditRecord['facts']): Promise<void>;
   /** Records a refusal and throws it. */
   refuse(caller: Caller, action: AuditAction, code: ErrorCode, target: AuditTarget, detail: string): Promise<never>;
 }
 
-export function createAuthorize(deps: { store: Store; clock: Clock; operatorsGroup: string }): Authorize {
-  const { store, clock, operatorsGroup } = deps;
+export function createAuthorize(deps: {
+  store: Store;
+  clock: Clock;
+  operatorsGroup: string;
+  auditorsGroup: string;
+}): Authorize {
+  const { store, clock, operatorsGroup, auditorsGroup } = deps;
 
   const refuse: Authorize['refuse'] = async (caller, action, code, target, detail) => {
     await store.audit.append(auditRecord(clock.now(), caller, action, code, target, { detail }));
@@ -63,8 +72,19 @@ export function createAuthorize(deps: { store: Store; clock: Clock; operatorsGro
       return refuse(person, action, 'CHANNEL_NOT_FOUND', target, channel ? 'neither owner nor admin' : 'unknown');
     },
 
-    async looked(caller, action, target) {
-      await store.audit.append(auditRecord(clock.now(), caller, action, 'ok', target));
+    async auditChain(person, action, chain) {
+      if (chain === installationChain) {
+        if (isOperator(person, operatorsGroup) || isAuditor(person, auditorsGroup)) return;
+        await refuse(person, action, 'ACCESS_DENIED', {}, `needs the group ${operatorsGroup} or ${auditorsGroup}`);
+      }
+      const tenant = namePattern.test(chain) ? await store.tenants.find(chain) : undefined;
+      if (tenant && (administersTenant(person, tenant) || isAuditor(person, auditorsGroup))) return;
+      const detail = tenant ? 'neither an admin of it nor an auditor' : 'unknown';
+      await refuse(person, action, 'TENANT_NOT_FOUND', { tenant: chain.slice(0, 64) }, detail);
+    },
+
+    async looked(caller, action, target, facts) {
+      await store.audit.append(auditRecord(clock.now(), caller, action, 'ok', target, facts));
     },
   };
 }

@@ -3,8 +3,8 @@ import type { Owner } from '../domain/caller.ts';
 import { hashSecret, newSecret, type RandomBytes } from '../domain/identifier.ts';
 import type { Secret } from '../domain/secret.ts';
 import { BrokerError } from '../errors.ts';
-import type { AuthorizationServer, Clock, Store, TenantKeys } from '../ports.ts';
-import { openInvitation } from './view-consent.ts';
+import type { AuthorizationServer, TenantKeys } from '../ports.ts';
+import { type InvitationDeps, openInvitation } from './view-consent.ts';
 
 /** An owner at Google has this long to decide (RFC 9700 leaves it to us). */
 const requestTtlMs = 10 * 60_000;
@@ -24,17 +24,13 @@ export interface BegunConsent {
  * Starts the authorization request: PKCE (RFC 7636), a state and a nonce that cannot be guessed, bound to one browser.
  * The database keeps hashes of state and cookie, and the verifier only as ciphertext of the tenant's key.
  */
-export function createBeginConsent(deps: {
-  store: Store;
-  keys: TenantKeys;
-  google: AuthorizationServer;
-  clock: Clock;
-  random: RandomBytes;
-}) {
+export function createBeginConsent(
+  deps: InvitationDeps & { keys: TenantKeys; google: AuthorizationServer; random: RandomBytes },
+) {
   const { store, keys, google, clock, random } = deps;
 
   return async (caller: Owner, input: { link: Secret<string> }): Promise<BegunConsent> => {
-    const { consent, channel } = await openInvitation(deps, input.link);
+    const { consent, channel } = await openInvitation(deps, caller, input.link);
     const client = await store.oauthClients.find(consent.oauthClient);
     if (!client) throw new BrokerError('OAUTH_CLIENT_NOT_FOUND', { detail: consent.oauthClient });
 

@@ -26,6 +26,8 @@ import { createListOAuthClients } from './list-oauth-clients.ts';
 import { createListTenants } from './list-tenants.ts';
 import { createPerformRefresh, type RefreshDeps } from './perform-refresh.ts';
 import { createRecordDeniedIdentity } from './record-denied-identity.ts';
+import { createRecordLogin } from './record-login.ts';
+import { createRecordRefusals } from './record-refusals.ts';
 import { createRefreshChannel } from './refresh-channel.ts';
 import { createRefreshScheduler } from './refresh-channels.ts';
 import { createSettleGrant } from './settle-grant.ts';
@@ -49,6 +51,7 @@ export interface FlowDeps {
   readonly onRefreshed: RefreshDeps['onRefreshed'];
   readonly onFault: (error: unknown) => void;
   readonly operatorsGroup: string;
+  readonly auditorsGroup: string;
   readonly defaultRegion: string;
   readonly trustDomain: string;
   readonly linkTtlMs: number;
@@ -59,7 +62,8 @@ export type Flows = ReturnType<typeof createFlows>;
 
 export function createFlows(given: FlowDeps) {
   const authorize = createAuthorize(given);
-  const deps = { ...given, authorize };
+  const refusals = createRecordRefusals(given);
+  const deps = { ...given, authorize, refusals };
   const performRefresh = createPerformRefresh(deps);
   const failConsent = createFailConsent(deps);
   const settleGrant = createSettleGrant({ ...deps, failConsent, onActive: () => scheduler.wake() });
@@ -92,6 +96,8 @@ export function createFlows(given: FlowDeps) {
     }),
     scheduler,
 
+    recordLogin: createRecordLogin(deps),
     recordDeniedIdentity: createRecordDeniedIdentity(deps),
+    refusals,
   };
 }

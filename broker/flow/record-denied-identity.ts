@@ -1,11 +1,12 @@
-import type { Clock, Store } from '../ports.ts';
+import type { Clock } from '../ports.ts';
+import type { RecordRefusals } from './record-refusals.ts';
 
 /** Audits a caller who could not prove who they are. */
-export function createRecordDeniedIdentity(deps: { store: Store; clock: Clock }) {
-  const { store, clock } = deps;
+export function createRecordDeniedIdentity(deps: { refusals: RecordRefusals; clock: Clock }) {
+  const { refusals, clock } = deps;
 
-  return async (attempt: { ip: string | undefined; requestId: string; detail: string }): Promise<void> => {
-    await store.audit.append({
+  return (attempt: { ip: string | undefined; requestId: string; detail: string }): Promise<void> =>
+    refusals.record({
       at: clock.now(),
       action: 'identity.verify',
       result: 'UNAUTHENTICATED',
@@ -17,5 +18,4 @@ export function createRecordDeniedIdentity(deps: { store: Store; clock: Clock })
       channel: undefined,
       facts: { detail: attempt.detail.slice(0, 200) },
     });
-  };
 }

@@ -9,11 +9,13 @@ import {
 } from '../../proto/load.ts';
 import { asBrokerError, type BrokerError } from '../errors.ts';
 import type { createGetAccessToken } from '../flow/get-access-token.ts';
+import type { RecordLogin } from '../flow/record-login.ts';
 import type { IdentifyPeer } from './peer.ts';
 
 export interface TokenServiceDeps {
   readonly identifyPeer: IdentifyPeer;
   readonly getAccessToken: ReturnType<typeof createGetAccessToken>;
+  readonly recordLogin: RecordLogin;
   /** Audits a peer that could not prove who it is. */
   readonly recordDeniedIdentity: (attempt: {
     ip: string | undefined;
@@ -33,6 +35,8 @@ export function createTokenService(deps: TokenServiceDeps) {
 
   async function answer(call: Call): Promise<GetAccessTokenResponse> {
     const caller = await identified(call);
+    const { certificateSerial: certificate } = caller;
+    await deps.recordLogin(caller, { id: `${caller.spiffeId} ${certificate}`, facts: { certificate } });
     const { channelId, minTtlSeconds, scopes, reason } = call.request;
     const token = await getAccessToken(caller, { channel: channelId, minTtlSeconds, scopes, reason });
     return {

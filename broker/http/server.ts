@@ -36,7 +36,7 @@ export interface HttpServerDeps {
 export function createHttpServer(deps: HttpServerDeps) {
   const { flows, verifyIdentity, claims, publicUrl, authorizationUrl, trustedProxies, log, random, version } = deps;
   const stylesheet = readFileSync(new URL('./pages/pages.css', import.meta.url));
-  const identify = createIdentify({ verifyIdentity, claims, recordDeniedIdentity: flows.recordDeniedIdentity });
+  const identify = createIdentify({ ...flows, verifyIdentity, claims });
 
   const app = express().disable('x-powered-by').disable('etag').set('query parser', 'simple');
   app.use(createRequestContext({ clientIp: createClientIp(trustedProxies), random }));

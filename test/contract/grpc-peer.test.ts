@@ -47,6 +47,7 @@ async function usePeer(t: TestContext, trustDomain?: string) {
         newRequestId: () => 'request',
       }),
       getAccessToken: async () => tokenFor(3_600),
+      recordLogin: async () => {},
       recordDeniedIdentity: async ({ detail }) => void denied.push(detail),
       newRequestId: () => 'request',
       onAnswered: () => undefined,

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { fingerprint } from '../../broker/domain/audit-record.ts';
 import { createOwnerBrowser } from '../support/owner-browser.ts';
 import { atEnd } from '../support/scope.ts';
 import { createPerson, type Person } from '../support/vault-people.ts';
@@ -171,32 +172,50 @@ describe('an admin', () => {
     );
     const forged = [head, other.toString('base64url'), signature].join('.');
     const elsewhere = await tokenForAnotherService(world.vault);
-    for (const token of [forged, `${good.slice(0, -6)}AAAAAA`, elsewhere, 'not-a-token']) {
+    const bad = [forged, `${good.slice(0, -6)}AAAAAA`, elsewhere, 'not-a-token'];
+    for (const token of bad) {
       const response = await fetch(`${world.broker.publicUrl}/v1/whoami`, {
         headers: { authorization: `Bearer ${token}` },
       });
       assert.equal(response.status, 401);
       assert.match(response.headers.get('www-authenticate') ?? '', /^Bearer/);
-      const [record] = await world.store.audit.list({ limit: 1 });
-      assert.deepEqual(
-        [record?.action, record?.result, record?.callerKind],
-        ['identity.verify', 'UNAUTHENTICATED', 'anonymous'],
-      );
-      assert.ok(!JSON.stringify(record).includes(token.slice(0, 20)));
-      if (token === elsewhere) assert.match(String(record?.facts.detail), /"aud"/);
     }
+    const [first] = await refusals();
+    assert.deepEqual([first?.result, first?.callerKind, first?.ip], ['UNAUTHENTICATED', 'anonymous', '127.0.0.1']);
+    for (const token of bad) assert.ok(!JSON.stringify(await refusals()).includes(token.slice(0, 20)));
   });
 
-  test('without an identity is refused everywhere, and cannot fill the record', async () => {
-    const [before] = await world.store.audit.list({ limit: 1 });
+  test('without an identity is refused everywhere, and cannot fill the record: what comes in one minute is counted', async () => {
     for (const { method, path, body } of rules) {
       const headers = { 'content-type': 'application/json' };
       const sent = body ? { body: JSON.stringify(body('stranger')) } : {};
       const response = await fetch(`${world.broker.publicUrl}${path(channel)}`, { method, headers, ...sent });
       assert.deepEqual([response.status, codeOf(await response.json())], [401, 'UNAUTHENTICATED']);
     }
-    assert.deepEqual(await world.store.audit.list({ limit: 1 }), [before]);
+    assert.equal((await refusals()).length, 1);
+    await world.broker.stop();
+    const [first, counted, ...more] = await refusals();
+    assert.ok(first && counted && more.length === 0);
+    assert.equal(counted.facts.count, 3 + rules.length);
+    const details = String(counted.facts.details);
+    assert.match(details, /"aud"/);
+    assert.match(details, /no bearer token/);
   });
+
+  test('whose identity token is new to a broker is put on record once, with a fingerprint of it', async () => {
+    for (const who of everybody) {
+      const records = await world.store.audit.list({ limit: 1_000 });
+      const logins = records.filter(({ action, caller }) => action === 'identity.login' && caller === subject(who));
+      assert.equal(logins.length, 1, who);
+      assert.equal(logins[0]?.facts.identityToken, fingerprint(tokens.get(who) ?? ''));
+    }
+  });
+
+  /** Oldest first. */
+  async function refusals() {
+    const records = await world.store.audit.list({ limit: 1_000 });
+    return records.filter(({ action }) => action === 'identity.verify').toReversed();
+  }
 });
 
 /** Signed by the same key of the same Vault, for a service that is not ours. */

@@ -127,6 +127,7 @@ export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flow
       workloads.push(access);
       return access;
     },
+    recordLogin: async () => {},
     recordDeniedIdentity: async (refused) => {
       denied.push(refused);
     },

@@ -72,6 +72,7 @@ export async function useTokenServer(
       calls.push(call);
       return script(call);
     },
+    recordLogin: async () => {},
     recordDeniedIdentity: async () => {},
     newRequestId: () => 'test',
     onAnswered: () => {},

@@ -1,8 +1,10 @@
 /**
  * Makes a person out of the identity token in the `Authorization` header (RFC 6750 §2.1; nowhere else is one looked for).
- * A token that is not good is audited. A request without any token is only answered: it claims to be nobody, and a
- * scanner must not be able to fill the audit record.
+ * The first call with a token is audited, and so is a call without a good one: the flow sees to it that a scanner cannot
+ * fill the audit record.
  */
+
+import { fingerprint } from '../../domain/audit-record.ts';
 import type { Person } from '../../domain/caller.ts';
 import { Secret } from '../../domain/secret.ts';
 import { BrokerError } from '../../errors.ts';
@@ -25,15 +27,19 @@ export type Identify = (authorization: string | undefined, context: RequestConte
 export function createIdentify(deps: {
   verifyIdentity: VerifyIdentity;
   claims: ClaimNames;
+  recordLogin: AdminFlows['recordLogin'];
   recordDeniedIdentity: AdminFlows['recordDeniedIdentity'];
 }): Identify {
-  const { verifyIdentity, claims, recordDeniedIdentity } = deps;
+  const { verifyIdentity, claims, recordLogin, recordDeniedIdentity } = deps;
 
   return async (authorization, context) => {
     const token = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i.exec(authorization ?? '')?.[1];
-    if (!token) throw new BrokerError('UNAUTHENTICATED', { detail: 'no bearer token' });
     try {
-      return personOf(await verifyIdentity(new Secret(token)), claims, context);
+      if (!token) throw new BrokerError('UNAUTHENTICATED', { detail: 'no bearer token' });
+      const proven = await verifyIdentity(new Secret(token));
+      const person = personOf(proven, claims, context);
+      await recordLogin(person, credentialOf(token, proven, person));
+      return person;
     } catch (error) {
       if (error instanceof BrokerError && error.code === 'UNAUTHENTICATED') {
         const { requestId, ip } = context;
@@ -42,6 +48,12 @@ export function createIdentify(deps: {
       throw error;
     }
   };
+}
+
+function credentialOf(token: string, claims: Readonly<Record<string, unknown>>, person: Person) {
+  const id = fingerprint(token);
+  const expires = typeof claims.exp === 'number' ? { expiresAt: new Date(claims.exp * 1000).toISOString() } : {};
+  return { id, facts: { identityToken: id, groups: person.groups, ...expires } };
 }
 
 function personOf(
