@@ -78,6 +78,8 @@ export interface Store {
     create(channel: Channel, record: AuditRecord): Promise<void>;
     find(id: string): Promise<Channel | undefined>;
     list(filter: { readonly tenant?: string; readonly state?: ChannelState }): Promise<readonly Channel[]>;
+    /** What decides about releases, for many at once; those that are not there are left out. */
+    standings(ids: readonly string[]): Promise<readonly ChannelStanding[]>;
     /** Changes the state where it is still `from` and the generation is still `generation`. */
     changeState(
       change: {
@@ -157,10 +159,56 @@ export interface Store {
     allow(access: WorkloadAccess, record: AuditRecord): Promise<void>;
     find(spiffeId: string, channel: string): Promise<WorkloadAccess | undefined>;
     listByChannel(channel: string): Promise<readonly WorkloadAccess[]>;
+    /** The accesses of these workloads to these channels. */
+    listFor(
+      spiffeIds: readonly string[],
+      channels: readonly string[],
+    ): Promise<readonly Pick<WorkloadAccess, 'spiffeId' | 'channel'>[]>;
   };
+  readonly changes: Changes;
   readonly audit: AuditLog;
   /** Throws STORE_UNAVAILABLE where the database does not answer. */
   check(): Promise<void>;
+}
+
+/** The part of a channel that decides whether its tokens are released. */
+export interface ChannelStanding extends Pick<Channel, 'id' | 'tenant' | 'state'> {
+  /** 0 before the first grant. */
+  readonly generation: number;
+  readonly hasGrant: boolean;
+}
+
+/** A change of a channel's state, generation or accesses, whoever made it and however. */
+export interface ChannelChange {
+  readonly channel: string;
+  readonly tenant: string | undefined;
+  /** Absent where only an access changed, or the channel is new under this id. */
+  readonly former?: { readonly state: ChannelState; readonly generation: number } | undefined;
+  /** As the change left it; absent where only an access changed, or the channel was deleted. */
+  readonly present?: { readonly state: ChannelState; readonly generation: number } | undefined;
+}
+
+/** Is told of changes; must not throw. */
+export interface ChangeListener {
+  /** Each committed change once, in no certain order between transactions. */
+  changed(changes: readonly ChannelChange[]): void;
+  /** Anything may have changed: the connection was new, or too much has happened at once. */
+  lookAgain(): void;
+  /** The database is listened to; told at every connection, after what was missed. */
+  hears(): void;
+  /** Nothing is heard from here on; it is tried again by itself. */
+  deaf(error: Error): void;
+}
+
+export interface Changes {
+  /**
+   * Hears of every change until stopped, on a connection of its own that is made again whenever it breaks.
+   *
+   * @param randomFraction from 0 to 1; spreads the reconnections of many brokers
+   */
+  follow(listener: ChangeListener, randomFraction: () => number): { stop(): Promise<void> };
+  /** Deletes at most `limit` entries older than that, by the database's clock; answers how many. */
+  prune(olderThanMs: number, limit: number): Promise<number>;
 }
 
 /** The append-only record. */

@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import type { Store } from '../ports.ts';
 import { writeAuditRecord } from './audit-log.ts';
 import { toChannel, toChannelRow } from './channel-row.ts';
@@ -7,7 +8,7 @@ import type { Database } from './database.ts';
 /** Channels in the table `channels`; its due queue is in `refresh-queue.ts`. */
 export function createChannels(
   database: Database,
-): Pick<Store['channels'], 'create' | 'find' | 'list' | 'changeState'> {
+): Pick<Store['channels'], 'create' | 'find' | 'list' | 'standings' | 'changeState'> {
   return {
     create: (channel, record) =>
       database.transaction(async (trx) => {
@@ -30,6 +31,17 @@ export function createChannels(
         return query.orderBy('tenant').orderBy('name').execute();
       });
       return rows.map(toChannel);
+    },
+
+    async standings(ids) {
+      const rows = await database.run((db) =>
+        db
+          .selectFrom('channels')
+          .select(['id', 'tenant', 'state', 'generation', 'refresh_token_encrypted'])
+          .where('id', '=', sql<string>`any(${ids})`)
+          .execute(),
+      );
+      return rows.map(({ refresh_token_encrypted: ciphertext, ...row }) => ({ ...row, hasGrant: ciphertext !== null }));
     },
 
     changeState: (change, record) =>

@@ -7,6 +7,7 @@
  */
 import { Kysely, PostgresDialect, type PostgresPool, sql, type Transaction } from 'kysely';
 import pg from 'pg';
+import { createDedicatedConnection, type DedicatedConnection } from './dedicated-connection.ts';
 import { translatePostgresError } from './postgres-error.ts';
 import type { Schema } from './schema.ts';
 
@@ -29,6 +30,8 @@ export interface Database {
   transaction<T>(work: (trx: Transaction<Schema>) => Promise<T>): Promise<T>;
   /** Throws STORE_UNAVAILABLE where the database does not answer. */
   check(): Promise<void>;
+  /** Makes a connection beside the pool, for what must not share one: LISTEN. Not open yet. */
+  dedicated(): DedicatedConnection;
   close(): Promise<void>;
 }
 
@@ -69,6 +72,7 @@ export function createDatabase({
     run,
     transaction: (work) => translated(kysely.transaction().execute(work)),
     check: () => run(async (db) => void (await sql`select 1`.execute(db))),
+    dedicated: () => createDedicatedConnection({ url, applicationName, connectTimeoutMs, statementTimeoutMs }),
     close: () => kysely.destroy(),
   };
 }

@@ -11,6 +11,7 @@ export interface Schema {
   consents: ConsentsTable;
   workload_access: WorkloadAccessTable;
   audit_log: AuditLogTable;
+  outbox: OutboxTable;
 }
 
 type TextArray = readonly string[];
@@ -109,4 +110,22 @@ interface AuditLogTable {
   tenant: string | null;
   channel: string | null;
   facts: AuditRecord['facts'];
+}
+
+interface OutboxTable {
+  id: GeneratedAlways<string>;
+  xid: GeneratedAlways<string>;
+  at: GeneratedAlways<Date>;
+  kind: string;
+  tenant: string | null;
+  channel: string | null;
+  facts: ChangeFacts;
+}
+
+/** What the triggers write; empty where neither state nor generation is concerned. */
+export interface ChangeFacts {
+  readonly formerState?: ChannelState;
+  readonly formerGeneration?: number;
+  readonly state?: ChannelState;
+  readonly generation?: number;
 }

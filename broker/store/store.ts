@@ -1,5 +1,6 @@
 import type { Store } from '../ports.ts';
 import { createAuditLog } from './audit-log.ts';
+import { createChanges } from './changes.ts';
 import { createChannels } from './channels.ts';
 import { createConsents } from './consents.ts';
 import type { Database } from './database.ts';
@@ -17,6 +18,7 @@ export function createStore({ database }: { readonly database: Database }): Stor
     channels: { ...createChannels(database), ...createRefreshQueue(database) },
     consents: { ...createConsents(database), ...createReceivedGrants(database) },
     workloadAccess: createWorkloadAccess(database),
+    changes: createChanges(database),
     audit: createAuditLog(database),
     check: () => database.check(),
   };

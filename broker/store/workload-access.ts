@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import type { Store } from '../ports.ts';
 import { writeAuditRecord } from './audit-log.ts';
 import type { Database } from './database.ts';
@@ -30,6 +30,16 @@ export function createWorkloadAccess(database: Database): Store['workloadAccess'
 
     listByChannel: (channel) =>
       database.run((db) => accessOf(db).where('channel', '=', channel).orderBy('spiffe_id').execute()),
+
+    listFor: (spiffeIds, channels) =>
+      database.run((db) =>
+        db
+          .selectFrom('workload_access')
+          .select(['spiffe_id as spiffeId', 'channel'])
+          .where('spiffe_id', '=', sql<string>`any(${spiffeIds})`)
+          .where('channel', '=', sql<string>`any(${channels})`)
+          .execute(),
+      ),
   };
 }
 

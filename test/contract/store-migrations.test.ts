@@ -11,7 +11,7 @@ test('migrates an empty database once when several brokers start at the same tim
   const url = await useDatabase(t);
   const start = () => migrate({ url, applicationName: 'test' });
   const applied = await Promise.all([start(), start(), start()]);
-  assert.deepEqual(applied.map((names) => names.length).sort(), [0, 0, 5]);
+  assert.deepEqual(applied.filter((names) => names.length > 0).length, 1);
   assert.deepEqual(await start(), []);
 });
 
