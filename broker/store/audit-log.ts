@@ -1,16 +1,15 @@
-import type { Kysely } from 'kysely';
-import type { AuditRecord } from '../domain/audit-record.ts';
 import { BrokerError } from '../errors.ts';
 import type { AuditLog } from '../ports.ts';
+import { toAuditRecord } from './audit-log-row.ts';
 import type { Database } from './database.ts';
-import type { Schema } from './schema.ts';
+import { recorded } from './recorded.ts';
 
 /** The append-only record in the table `audit_log`, whose trigger refuses every change. */
 export function createAuditLog(database: Database): AuditLog {
   return {
     async append(record) {
       try {
-        await database.run((db) => writeAuditRecord(db, record));
+        await recorded(database, record, async () => {});
       } catch (error) {
         throw new BrokerError('AUDIT_UNAVAILABLE', { detail: `${record.action} was not recorded`, cause: error });
       }
@@ -27,47 +26,7 @@ export function createAuditLog(database: Database): AuditLog {
           .limit(limit)
           .execute(),
       );
-      return rows.map((row) => ({
-        at: row.at,
-        action: row.action,
-        result: row.result,
-        callerKind: row.caller_kind,
-        caller: row.caller,
-        ip: row.ip ?? undefined,
-        requestId: row.request_id,
-        tenant: row.tenant ?? undefined,
-        channel: row.channel ?? undefined,
-        facts: row.facts,
-      }));
+      return rows.map(toAuditRecord);
     },
   };
-}
-
-/** Writes a record; inside a transaction together with the change that it tells of. */
-export async function writeAuditRecord(db: Kysely<Schema>, record: AuditRecord): Promise<void> {
-  await db
-    .insertInto('audit_log')
-    .values({
-      at: record.at,
-      action: record.action,
-      result: record.result,
-      caller_kind: record.callerKind,
-      caller: storable(record.caller),
-      ip: record.ip === undefined ? null : storable(record.ip),
-      request_id: storable(record.requestId),
-      tenant: record.tenant === undefined ? null : storable(record.tenant),
-      channel: record.channel === undefined ? null : storable(record.channel),
-      facts: Object.fromEntries(Object.entries(record.facts).map(([name, fact]) => [name, storableFact(fact)])),
-    })
-    .execute();
-}
-
-/** PostgreSQL stores neither NUL nor half a surrogate pair; a caller who sends one must not escape the record by it. */
-function storable(text: string): string {
-  return text.toWellFormed().replaceAll('\0', '\u{fffd}');
-}
-
-function storableFact(fact: AuditRecord['facts'][string]): AuditRecord['facts'][string] {
-  if (typeof fact === 'string') return storable(fact);
-  return typeof fact === 'object' ? fact.map(storable) : fact;
 }

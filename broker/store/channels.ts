@@ -1,9 +1,9 @@
 import { sql } from 'kysely';
 import type { Store } from '../ports.ts';
-import { writeAuditRecord } from './audit-log.ts';
 import { toChannel, toChannelRow } from './channel-row.ts';
 import { expectChanged } from './conflict.ts';
 import type { Database } from './database.ts';
+import { recorded } from './recorded.ts';
 
 /** Channels in the table `channels`; its due queue is in `refresh-queue.ts`. */
 export function createChannels(
@@ -11,9 +11,8 @@ export function createChannels(
 ): Pick<Store['channels'], 'create' | 'find' | 'list' | 'standings' | 'changeState'> {
   return {
     create: (channel, record) =>
-      database.transaction(async (trx) => {
+      recorded(database, record, async (trx) => {
         await trx.insertInto('channels').values(toChannelRow(channel)).execute();
-        await writeAuditRecord(trx, record);
       }),
 
     async find(id) {
@@ -45,7 +44,7 @@ export function createChannels(
     },
 
     changeState: (change, record) =>
-      database.transaction(async (trx) => {
+      recorded(database, record, async (trx) => {
         const update = trx
           .updateTable('channels')
           .set({ state: change.to, reason: change.reason, updated_at: change.at })
@@ -56,7 +55,6 @@ export function createChannels(
           : update.where('generation', '=', change.generation)
         ).executeTakeFirst();
         expectChanged(result, `channel ${change.id} is no longer ${change.from} in the same generation`);
-        await writeAuditRecord(trx, record);
       }),
   };
 }

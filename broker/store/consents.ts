@@ -1,8 +1,8 @@
 import type { Store } from '../ports.ts';
-import { writeAuditRecord } from './audit-log.ts';
 import { expectChanged } from './conflict.ts';
 import { toConsent, toConsentRow, toRequestColumns } from './consent-row.ts';
 import type { Database } from './database.ts';
+import { recorded } from './recorded.ts';
 
 /** Consents up to the moment when something is received, in the table `consents`; the rest is `received-grants.ts`. */
 export function createConsents(
@@ -20,9 +20,8 @@ export function createConsents(
 
   return {
     create: (consent, record) =>
-      database.transaction(async (trx) => {
+      recorded(database, record, async (trx) => {
         await trx.insertInto('consents').values(toConsentRow(consent)).execute();
-        await writeAuditRecord(trx, record);
       }),
 
     findByLink: (linkHash) => findBy('link_hash', linkHash),
@@ -42,7 +41,7 @@ export function createConsents(
     },
 
     begin: (consentId, request, record) =>
-      database.transaction(async (trx) => {
+      recorded(database, record, async (trx) => {
         const result = await trx
           .updateTable('consents')
           .set({ ...toRequestColumns(request), failure: null, failed_at: null })
@@ -50,7 +49,6 @@ export function createConsents(
           .where('status', '=', 'pending')
           .executeTakeFirst();
         expectChanged(result, notPending(consentId));
-        await writeAuditRecord(trx, record);
       }),
 
     async takeState(stateHash, browserHash, now) {
@@ -69,7 +67,7 @@ export function createConsents(
     },
 
     completeWithoutToken: (consentId, at, record) =>
-      database.transaction(async (trx) => {
+      recorded(database, record, async (trx) => {
         const result = await trx
           .updateTable('consents')
           .set({ status: 'completed', completed_at: at, failure: null, failed_at: null })
@@ -77,11 +75,10 @@ export function createConsents(
           .where('status', '=', 'pending')
           .executeTakeFirst();
         expectChanged(result, notPending(consentId));
-        await writeAuditRecord(trx, record);
       }),
 
     fail: (consentId, failure, at, record) =>
-      database.transaction(async (trx) => {
+      recorded(database, record, async (trx) => {
         const result = await trx
           .updateTable('consents')
           .set({ failure, failed_at: at })
@@ -89,7 +86,6 @@ export function createConsents(
           .where('status', '=', 'pending')
           .executeTakeFirst();
         expectChanged(result, notPending(consentId));
-        await writeAuditRecord(trx, record);
       }),
   };
 }

@@ -11,6 +11,7 @@ import * as channels from './migrations/0002-channels.ts';
 import * as consents from './migrations/0003-consents.ts';
 import * as workloadAccess from './migrations/0004-workload-access.ts';
 import * as auditLog from './migrations/0005-audit-log.ts';
+import * as auditChain from './migrations/0006-audit-chain.ts';
 import * as outbox from './migrations/0010-outbox.ts';
 import { translatePostgresError } from './postgres-error.ts';
 import type { Schema } from './schema.ts';
@@ -21,6 +22,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0003-consents': consents,
   '0004-workload-access': workloadAccess,
   '0005-audit-log': auditLog,
+  '0006-audit-chain': auditChain,
   '0010-outbox': outbox,
 };
 const migrationTable = 'schema_migrations';

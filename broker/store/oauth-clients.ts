@@ -1,14 +1,14 @@
 import type { Kysely } from 'kysely';
 import type { Store } from '../ports.ts';
-import { writeAuditRecord } from './audit-log.ts';
 import type { Database } from './database.ts';
+import { recorded } from './recorded.ts';
 import type { Schema } from './schema.ts';
 
 /** OAuth clients in the table `oauth_clients`; their secrets are in Vault. */
 export function createOAuthClients(database: Database): Store['oauthClients'] {
   return {
     create: (client, record) =>
-      database.transaction(async (trx) => {
+      recorded(database, record, async (trx) => {
         await trx
           .insertInto('oauth_clients')
           .values({
@@ -18,7 +18,6 @@ export function createOAuthClients(database: Database): Store['oauthClients'] {
             created_at: client.createdAt,
           })
           .execute();
-        await writeAuditRecord(trx, record);
       }),
 
     find: (name) => database.run((db) => clientsOf(db).where('name', '=', name).executeTakeFirst()),

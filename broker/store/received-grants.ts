@@ -7,9 +7,10 @@ import type { Transaction, Updateable } from 'kysely';
 import { acceptsConsent } from '../domain/channel.ts';
 import { BrokerError } from '../errors.ts';
 import type { ReceivedGrant, Store } from '../ports.ts';
-import { writeAuditRecord } from './audit-log.ts';
+import { expectChanged } from './conflict.ts';
 import { nothingReceived, toConsent, toReceivedGrant } from './consent-row.ts';
 import type { Database } from './database.ts';
+import { recorded } from './recorded.ts';
 import type { ConsentsTable, Schema } from './schema.ts';
 
 /** The part of the store that received grants pass through. */
@@ -18,7 +19,7 @@ export function createReceivedGrants(
 ): Pick<Store['consents'], 'receive' | 'unfinished' | 'activate' | 'reject'> {
   return {
     receive: (received, record) =>
-      database.transaction(async (trx) => {
+      recorded(database, record, async (trx) => {
         const result = await trx
           .updateTable('consents')
           .set({
@@ -33,12 +34,7 @@ export function createReceivedGrants(
           .where('id', '=', received.consentId)
           .where('status', '=', 'pending')
           .executeTakeFirst();
-        if (result.numUpdatedRows === 0n) {
-          const alreadyHeld = await holding(trx, received).select('id').executeTakeFirst();
-          if (alreadyHeld) return;
-          throw conflict(`consent ${received.consentId} is not pending`);
-        }
-        await writeAuditRecord(trx, record);
+        expectChanged(result, `consent ${received.consentId} is not pending`);
       }),
 
     async unfinished(before, limit) {
@@ -59,7 +55,7 @@ export function createReceivedGrants(
     },
 
     activate: (received, pinned, at, token, record) =>
-      database.transaction(async (trx) => {
+      recorded(database, record, async (trx) => {
         const { channel, held } = await lockReceived(trx, received);
         const present = await trx
           .selectFrom('channels')
@@ -103,14 +99,12 @@ export function createReceivedGrants(
           .where('id', '=', channel)
           .execute();
         await endReceived(trx, received, { status: 'completed', completed_at: at });
-        await writeAuditRecord(trx, record);
       }),
 
     reject: (received, failure, at, record) =>
-      database.transaction(async (trx) => {
+      recorded(database, record, async (trx) => {
         await lockReceived(trx, received);
         await endReceived(trx, received, { status: 'pending', failure, failed_at: at });
-        await writeAuditRecord(trx, record);
       }),
   };
 }

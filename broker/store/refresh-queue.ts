@@ -7,10 +7,10 @@
  */
 import { type Kysely, type Selectable, sql } from 'kysely';
 import type { RefreshClaim, Store } from '../ports.ts';
-import { writeAuditRecord } from './audit-log.ts';
 import { toChannel } from './channel-row.ts';
 import { expectChanged } from './conflict.ts';
 import type { Database } from './database.ts';
+import { recorded } from './recorded.ts';
 import type { ChannelsTable, Schema } from './schema.ts';
 
 /** The part of the store that the refreshes live on. */
@@ -49,7 +49,7 @@ export function createRefreshQueue(
     },
 
     refreshed: (claim, success, record) =>
-      database.transaction(async (trx) => {
+      recorded(database, record, async (trx) => {
         const { rotated } = success;
         const result = await stillClaimed(trx, claim)
           .set({
@@ -69,11 +69,10 @@ export function createRefreshQueue(
           )
           .executeTakeFirst();
         expectChanged(result, overtaken(claim));
-        await writeAuditRecord(trx, record);
       }),
 
     refreshFailed: (claim, failure, record) =>
-      database.transaction(async (trx) => {
+      recorded(database, record, async (trx) => {
         const result = await stillClaimed(trx, claim)
           .set((row) => ({
             refresh_failures: row('refresh_failures', '+', 1),
@@ -83,7 +82,6 @@ export function createRefreshQueue(
           }))
           .executeTakeFirst();
         expectChanged(result, overtaken(claim));
-        await writeAuditRecord(trx, record);
       }),
   };
 }

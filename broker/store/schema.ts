@@ -12,6 +12,8 @@ export interface Schema {
   workload_access: WorkloadAccessTable;
   audit_log: AuditLogTable;
   outbox: OutboxTable;
+
+  audit_chains: AuditChainsTable;
 }
 
 type TextArray = readonly string[];
@@ -98,7 +100,7 @@ interface WorkloadAccessTable {
   created_at: Date;
 }
 
-interface AuditLogTable {
+export interface AuditLogTable {
   id: GeneratedAlways<string>;
   at: Date;
   action: AuditRecord['action'];
@@ -110,6 +112,11 @@ interface AuditLogTable {
   tenant: string | null;
   channel: string | null;
   facts: AuditRecord['facts'];
+  chain: string;
+  seq: BigintText;
+  version: number;
+  leaf: Buffer;
+  hash: Buffer;
 }
 
 interface OutboxTable {
@@ -129,3 +136,12 @@ export interface ChangeFacts {
   readonly state?: ChannelState;
   readonly generation?: number;
 }
+
+export interface AuditChainsTable {
+  chain: string;
+  seq: BigintText;
+  hash: Buffer;
+}
+
+/** PostgreSQL's bigint, which `pg` reads as text. */
+type BigintText = ColumnType<string, number, number>;

@@ -1,19 +1,20 @@
 import type { Kysely } from 'kysely';
 import type { Store } from '../ports.ts';
-import { writeAuditRecord } from './audit-log.ts';
+import { beginChain } from './audit-writer.ts';
 import type { Database } from './database.ts';
+import { recorded } from './recorded.ts';
 import type { Schema } from './schema.ts';
 
 /** Tenants in the table `tenants`. */
 export function createTenants(database: Database): Store['tenants'] {
   return {
     create: (tenant, record) =>
-      database.transaction(async (trx) => {
+      recorded(database, record, async (trx) => {
         await trx
           .insertInto('tenants')
           .values({ name: tenant.name, admins: tenant.admins, created_at: tenant.createdAt })
           .execute();
-        await writeAuditRecord(trx, record);
+        await beginChain(trx, tenant.name);
       }),
 
     find: (name) => database.run((db) => tenantsOf(db).where('name', '=', name).executeTakeFirst()),

@@ -1,14 +1,14 @@
 import { type Kysely, sql } from 'kysely';
 import type { Store } from '../ports.ts';
-import { writeAuditRecord } from './audit-log.ts';
 import type { Database } from './database.ts';
+import { recorded } from './recorded.ts';
 import type { Schema } from './schema.ts';
 
 /** Who may read which channel, in the table `workload_access`. */
 export function createWorkloadAccess(database: Database): Store['workloadAccess'] {
   return {
     allow: (access, record) =>
-      database.transaction(async (trx) => {
+      recorded(database, record, async (trx) => {
         const renewed = {
           tenant: access.tenant,
           reason: access.reason,
@@ -20,7 +20,6 @@ export function createWorkloadAccess(database: Database): Store['workloadAccess'
           .values({ spiffe_id: access.spiffeId, channel: access.channel, ...renewed })
           .onConflict((conflict) => conflict.columns(['spiffe_id', 'channel']).doUpdateSet(renewed))
           .execute();
-        await writeAuditRecord(trx, record);
       }),
 
     find: (spiffeId, channel) =>

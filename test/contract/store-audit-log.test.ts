@@ -46,12 +46,13 @@ for (const [act, statement] of [
 ] as const) {
   test(`cannot be ${act}, even by the owner of the table`, async (t) => {
     const { store, database } = await useStore(t);
-    await store.audit.append(aRecord('token.release'));
+    const record = aRecord('token.release');
+    await store.audit.append(record);
     await assert.rejects(
       database.transaction((trx) => sql.raw(statement).execute(trx)),
       /sqlstate 42501/,
     );
-    assert.deepEqual(await store.audit.list({ limit: 10 }), [aRecord('token.release')]);
+    assert.deepEqual(await store.audit.list({ limit: 10 }), [record]);
   });
 }
 

@@ -78,10 +78,10 @@ test('changes a state once, together with its record, when two try at the same t
     generation: 1,
     at: minute(5),
   } as const;
-  const record = aRecord('channel.state', { channel: 'ch_1' });
+  const record = () => aRecord('channel.state', { channel: 'ch_1' });
   const results = await Promise.allSettled([
-    store.channels.changeState(change, record),
-    store.channels.changeState(change, record),
+    store.channels.changeState(change, record()),
+    store.channels.changeState(change, record()),
   ]);
 
   assert.deepEqual(results.map((result) => result.status).sort(), ['fulfilled', 'rejected']);

@@ -17,8 +17,8 @@ import {
   minute,
 } from '../support/store-fixtures.ts';
 
-const received = aRecord('consent.receive', { channel: 'ch_1' });
-const completed = aRecord('consent.complete', { channel: 'ch_1' });
+const received = () => aRecord('consent.receive', { channel: 'ch_1' });
+const completed = () => aRecord('consent.complete', { channel: 'ch_1' });
 const conflict = { code: 'STORE_CONFLICT' };
 
 /** A channel whose owner is at the point of having given a refresh token. */
@@ -31,7 +31,7 @@ async function useConsentOf(t: Parameters<typeof useStore>[0], channel: Channel)
 
 test('stores what was received and lets it be found until its checks are done', async (t) => {
   const { store } = await useConsentOf(t, aChannel());
-  await store.consents.receive(aReceivedGrant(), received);
+  await store.consents.receive(aReceivedGrant(), received());
   assert.deepEqual(await store.consents.unfinished(minute(1), 10), []);
   assert.deepEqual(await store.consents.unfinished(minute(2), 10), [
     { consent: aConsent({ status: 'received', request: aRequest() }), received: aReceivedGrant() },
@@ -41,27 +41,28 @@ test('stores what was received and lets it be found until its checks are done', 
 
 test('stores a received grant once when the write is repeated', async (t) => {
   const { store } = await useConsentOf(t, aChannel());
-  await store.consents.receive(aReceivedGrant(), received);
-  await store.consents.receive(aReceivedGrant(), received);
+  const record = received();
+  await store.consents.receive(aReceivedGrant(), record);
+  await store.consents.receive(aReceivedGrant(), record);
   assert.deepEqual(await actsOn(store, 'ch_1'), ['channel.add', 'consent.receive']);
 });
 
 test('keeps what was received when another request of the owner fails, begins or receives', async (t) => {
   const { store } = await useConsentOf(t, aChannel());
-  await store.consents.receive(aReceivedGrant(), received);
+  await store.consents.receive(aReceivedGrant(), received());
   const other = aReceivedGrant({ refreshTokenHash: 'hash-other', refreshTokenEncrypted: 'vault:v1:other' });
-  await assert.rejects(store.consents.fail('co_1', 'google_unavailable', minute(2), completed), conflict);
-  await assert.rejects(store.consents.begin('co_1', aRequest({ stateHash: 'state-2' }), completed), conflict);
-  await assert.rejects(store.consents.receive(other, received), conflict);
-  await assert.rejects(store.consents.reject(other, 'other_account', minute(2), completed), conflict);
+  await assert.rejects(store.consents.fail('co_1', 'google_unavailable', minute(2), completed()), conflict);
+  await assert.rejects(store.consents.begin('co_1', aRequest({ stateHash: 'state-2' }), completed()), conflict);
+  await assert.rejects(store.consents.receive(other, received()), conflict);
+  await assert.rejects(store.consents.reject(other, 'other_account', minute(2), completed()), conflict);
   const [held] = await store.consents.unfinished(minute(9), 10);
   assert.deepEqual(held?.received, aReceivedGrant());
 });
 
 test('activates a channel with the received grant, and leaves nothing of it on the consent', async (t) => {
   const { store, database } = await useConsentOf(t, aChannel());
-  await store.consents.receive(aReceivedGrant(), received);
-  await store.consents.activate(aReceivedGrant(), anIdentity, minute(2), aFirstToken(), completed);
+  await store.consents.receive(aReceivedGrant(), received());
+  await store.consents.activate(aReceivedGrant(), anIdentity, minute(2), aFirstToken(), completed());
 
   const grant = aGrant({
     generation: 1,
@@ -88,9 +89,9 @@ test('activates a channel with the received grant, and leaves nothing of it on t
 
 test('activates once when two brokers finish the same consent', async (t) => {
   const { store } = await useConsentOf(t, aChannel());
-  await store.consents.receive(aReceivedGrant(), received);
+  await store.consents.receive(aReceivedGrant(), received());
   const activate = () =>
-    store.consents.activate(aReceivedGrant(), anIdentity, minute(2), aFirstToken(), completed).then(
+    store.consents.activate(aReceivedGrant(), anIdentity, minute(2), aFirstToken(), completed()).then(
       () => 'activated',
       (error: { code: string }) => error.code,
     );
@@ -104,8 +105,8 @@ test('activates a channel that needed a new consent, with the next generation an
   );
   const { store } = await useConsentOf(t, dead);
   const anew = aReceivedGrant({ generation: 2 });
-  await store.consents.receive(anew, received);
-  await store.consents.activate(anew, anIdentity, minute(2), aFirstToken(), completed);
+  await store.consents.receive(anew, received());
+  await store.consents.activate(anew, anIdentity, minute(2), aFirstToken(), completed());
   const channel = await store.channels.find('ch_1');
   assert.equal(channel?.state, 'active');
   assert.equal(channel.reason, 'consented');
@@ -138,13 +139,13 @@ for (const [what, channel, grant, identity] of [
   test(`refuses a grant ${what}, and keeps it on the consent`, async (t) => {
     const { store } = await useConsentOf(t, channel);
     const given = aReceivedGrant(grant);
-    await store.consents.receive(given, received);
+    await store.consents.receive(given, received());
     const activation = store.consents.activate(
       given,
       { ...anIdentity, ...identity },
       minute(2),
       aFirstToken(),
-      completed,
+      completed(),
     );
     await assert.rejects(activation, conflict);
     assert.deepEqual(await store.channels.find('ch_1'), channel);
@@ -156,8 +157,8 @@ for (const [what, channel, grant, identity] of [
 test('deletes a received grant that did not pass, says why, and lets the owner begin again', async (t) => {
   const { store, database } = await useConsentOf(t, anActiveChannel());
   const given = aReceivedGrant({ generation: 2 });
-  await store.consents.receive(given, received);
-  await store.consents.reject(given, 'other_account', minute(2), completed);
+  await store.consents.receive(given, received());
+  await store.consents.reject(given, 'other_account', minute(2), completed());
 
   const consent = await store.consents.findByLink('link-1');
   assert.equal(consent?.status, 'pending');

@@ -16,7 +16,7 @@ import {
   minute,
 } from '../support/store-fixtures.ts';
 
-const refreshRecord = aRecord('token.refresh', { channel: 'ch_1', callerKind: 'scheduler', caller: 'scheduler' });
+const refreshRecord = () => aRecord('token.refresh', { channel: 'ch_1', callerKind: 'scheduler', caller: 'scheduler' });
 
 async function claimOf(store: Store, id: string, from: number, until: number): Promise<RefreshClaim> {
   const claim = await store.channels.claim(id, minute(from), minute(until));
@@ -111,7 +111,7 @@ test('writes a refresh and its record, ends the claim and forgets the failures',
   const failing = anActiveChannel({}, { refreshFailures: 3, lastFailure: 'unavailable' });
   await fill(store, failing);
   const claim = await claimOf(store, 'ch_1', 30, 32);
-  await store.channels.refreshed(claim, aRefresh(), refreshRecord);
+  await store.channels.refreshed(claim, aRefresh(), refreshRecord());
 
   assert.deepEqual((await store.channels.find('ch_1'))?.grant, {
     ...claim.grant,
@@ -130,8 +130,8 @@ test('replaces the refresh token where a rotated one came, and only then', async
   const { store } = await useStore(t);
   await fill(store, anActiveChannel());
   const rotated = { refreshTokenEncrypted: 'vault:v2:rotated', refreshTokenHash: 'hash-rotated' };
-  await store.channels.refreshed(await claimOf(store, 'ch_1', 30, 32), aRefresh({ rotated }), refreshRecord);
-  await store.channels.refreshed(await claimOf(store, 'ch_1', 60, 62), aRefresh(), refreshRecord);
+  await store.channels.refreshed(await claimOf(store, 'ch_1', 30, 32), aRefresh({ rotated }), refreshRecord());
+  await store.channels.refreshed(await claimOf(store, 'ch_1', 60, 62), aRefresh(), refreshRecord());
   const grant = (await store.channels.find('ch_1'))?.grant;
   assert.equal(grant?.refreshTokenEncrypted, 'vault:v2:rotated');
   assert.equal(grant.refreshTokenHash, 'hash-rotated');
@@ -143,7 +143,7 @@ test('never replaces a refresh token by an empty one', async (t) => {
   await fill(store, anActiveChannel());
   const claim = await claimOf(store, 'ch_1', 30, 32);
   const rotated = { refreshTokenEncrypted: '', refreshTokenHash: '' };
-  await assert.rejects(store.channels.refreshed(claim, aRefresh({ rotated }), refreshRecord), { code: 'INTERNAL' });
+  await assert.rejects(store.channels.refreshed(claim, aRefresh({ rotated }), refreshRecord()), { code: 'INTERNAL' });
   assert.deepEqual(await store.channels.find('ch_1'), anActiveChannel());
   assert.deepEqual(await actsOn(store, 'ch_1'), ['channel.add']);
 });
@@ -154,10 +154,10 @@ test('refuses a refresh whose claim was given to another, and records nothing of
   const slow = await claimOf(store, 'ch_1', 30, 32);
   const quick = await claimOf(store, 'ch_1', 32, 34);
   const late = { className: 'unavailable', retryAt: minute(40) };
-  await assert.rejects(store.channels.refreshed(slow, aRefresh(), refreshRecord), { code: 'STORE_CONFLICT' });
-  await assert.rejects(store.channels.refreshFailed(slow, late, refreshRecord), { code: 'STORE_CONFLICT' });
+  await assert.rejects(store.channels.refreshed(slow, aRefresh(), refreshRecord()), { code: 'STORE_CONFLICT' });
+  await assert.rejects(store.channels.refreshFailed(slow, late, refreshRecord()), { code: 'STORE_CONFLICT' });
   assert.deepEqual(await store.channels.find('ch_1'), anActiveChannel());
-  await store.channels.refreshed(quick, aRefresh(), refreshRecord);
+  await store.channels.refreshed(quick, aRefresh(), refreshRecord());
   assert.deepEqual(await actsOn(store, 'ch_1'), ['channel.add', 'token.refresh']);
 });
 
@@ -171,7 +171,7 @@ test('refuses a refresh that was under way when the owner consented anew', async
   await store.consents.activate(received, anIdentity, minute(31), aFirstToken(), aRecord('consent.complete'));
 
   const rotated = { refreshTokenEncrypted: 'vault:v1:rotated-old', refreshTokenHash: 'hash-old' };
-  await assert.rejects(store.channels.refreshed(claim, aRefresh({ rotated }), refreshRecord), {
+  await assert.rejects(store.channels.refreshed(claim, aRefresh({ rotated }), refreshRecord()), {
     code: 'STORE_CONFLICT',
   });
   const grant = (await store.channels.find('ch_1'))?.grant;
@@ -187,7 +187,7 @@ test('keeps a rotated refresh token of a channel that was suspended meanwhile', 
   const change = { id: 'ch_1', from: 'active', to: 'suspended', reason: 'suspended_by_admin' } as const;
   await store.channels.changeState({ ...change, generation: 1, at: minute(31) }, aRecord('channel.state'));
   const rotated = { refreshTokenEncrypted: 'vault:v1:rotated', refreshTokenHash: 'hash-rotated' };
-  await store.channels.refreshed(claim, aRefresh({ rotated }), refreshRecord);
+  await store.channels.refreshed(claim, aRefresh({ rotated }), refreshRecord());
   const channel = await store.channels.find('ch_1');
   assert.equal(channel?.state, 'suspended');
   assert.equal(channel.grant?.refreshTokenEncrypted, 'vault:v1:rotated');
@@ -202,7 +202,7 @@ test('counts failures, ends the claim and sets the next try, without a change of
   ] as const) {
     const claim = await claimOf(store, 'ch_1', from, from + 2);
     const failure = { className: 'rate_limited', retryAt: minute(from + 10) };
-    await store.channels.refreshFailed(claim, failure, refreshRecord);
+    await store.channels.refreshFailed(claim, failure, refreshRecord());
     const channel = await store.channels.find('ch_1');
     assert.equal(channel?.state, 'active');
     assert.equal(channel.grant?.refreshFailures, failures);

@@ -11,6 +11,9 @@ export function minute(minutes: number): Date {
   return new Date(start.getTime() + minutes * 60_000);
 }
 
+let requests = 0;
+
+/** A record with a request id of its own: two that are the same in everything are one act to the store. */
 export function aRecord(action: AuditAction, given: Partial<AuditRecord> = {}): AuditRecord {
   return {
     at: start,
@@ -19,7 +22,7 @@ export function aRecord(action: AuditAction, given: Partial<AuditRecord> = {}): 
     callerKind: 'person',
     caller: 'alice',
     ip: '192.0.2.7',
-    requestId: 'req-1',
+    requestId: `req-${++requests}`,
     tenant: 'acme',
     channel: undefined,
     facts: {},

@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { sql } from 'kysely';
+import { appended, type ChainHead, emptyChain } from '../../broker/domain/audit-chain.ts';
+import { toAuditRecord } from '../../broker/store/audit-log-row.ts';
+import { writeAuditRecords } from '../../broker/store/audit-writer.ts';
+import { createDatabase, type Database } from '../../broker/store/database.ts';
+import { createStore } from '../../broker/store/store.ts';
+import { atEnd } from '../support/scope.ts';
+import { useStore } from '../support/store.ts';
+import { aChannel, actsOn, anActiveChannel, aRecord, fill, minute } from '../support/store-fixtures.ts';
+
+/** Reads a chain, computes it anew, and answers its length; fails where a stored hash or the head differs. */
+async function checkedLength(database: Database, chain: string): Promise<number> {
+  const rows = await database.run((db) =>
+    db.selectFrom('audit_log').selectAll().where('chain', '=', chain).orderBy('seq').execute(),
+  );
+  let head: ChainHead = emptyChain(chain);
+  for (const row of rows) {
+    const link = appended(head, toAuditRecord(row));
+    assert.deepEqual([Number(row.seq), row.leaf, row.hash], [link.seq, link.leaf, link.hash]);
+    head = link;
+  }
+  const [stored] = await database.run((db) =>
+    db.selectFrom('audit_chains').selectAll().where('chain', '=', chain).execute(),
+  );
+  assert.deepEqual([Number(stored?.seq), stored?.hash], [head.seq, head.hash]);
+  return head.seq;
+}
+
+test('chains each tenant’s records, and those of no tenant that exists in the chain of the installation', async (t) => {
+  const { store, database } = await useStore(t);
+  await fill(store, aChannel());
+  await store.tenants.create(
+    { name: 'other', admins: [], createdAt: minute(0) },
+    aRecord('tenant.create', { tenant: 'other' }),
+  );
+  await store.audit.append(aRecord('channel.list', { tenant: 'a-stranger’s-idea' }));
+  await store.audit.append(
+    aRecord('identity.verify', { tenant: undefined, channel: 'ch_\0\ud800', facts: { b: 1, a: [] } }),
+  );
+  assert.equal(await checkedLength(database, 'acme'), 3);
+  assert.equal(await checkedLength(database, 'other'), 1);
+  assert.equal(await checkedLength(database, ''), 2);
+});
+
+test('writes one chain without a gap or a fork when two brokers record at the same time', async (t) => {
+  const { store, database, url } = await useStore(t);
+  await fill(store);
+  await store.tenants.create(
+    { name: 'other', admins: [], createdAt: minute(0) },
+    aRecord('tenant.create', { tenant: 'other' }),
+  );
+  const second = createDatabase({ url, applicationName: 'second broker' });
+  atEnd(t, () => second.close());
+  const writes = [database, second].flatMap((broker) =>
+    Array.from({ length: 20 }, (_, turn) => {
+      const tenants = turn % 2 === 0 ? ['other', undefined, 'acme'] : ['acme', 'other', undefined];
+      const records = tenants.map((tenant) => aRecord('token.release', { tenant }));
+      return broker.transaction((trx) => writeAuditRecords(trx, records));
+    }),
+  );
+  await Promise.all(writes);
+  assert.equal(await checkedLength(database, 'acme'), 42);
+  assert.equal(await checkedLength(database, 'other'), 41);
+  assert.equal(await checkedLength(database, ''), 40);
+});
+
+test('writes thousands of records in one go', async (t) => {
+  const { store, database } = await useStore(t);
+  await fill(store);
+  const records = Array.from({ length: 5_000 }, () => aRecord('token.release', { facts: { source: 'cache', n: 1 } }));
+  await database.transaction((trx) => writeAuditRecords(trx, records));
+  assert.equal(await checkedLength(database, 'acme'), 5_002);
+});
+
+test('a change whose commit was done and whose answer was lost is not made twice', async (t) => {
+  const { store, url, database } = await useStore(t);
+  await fill(store, anActiveChannel(), aChannel({ id: 'ch_2', name: 'two' }));
+  const claim = await store.channels.claim('ch_1', minute(30), minute(32));
+  assert.ok(claim);
+  const failing = { className: 'unavailable', retryAt: minute(40) };
+  const state = { id: 'ch_2', from: 'pending_consent', to: 'revoked', reason: 'revoked_by_admin' } as const;
+  const failed = aRecord('token.refresh', { channel: 'ch_1' });
+  const changed = aRecord('channel.state', { channel: 'ch_2' });
+  const added = aRecord('channel.add', { channel: 'ch_3' });
+  const acts = [
+    (on: typeof store) => on.channels.refreshFailed(claim, failing, failed),
+    (on: typeof store) => on.channels.changeState({ ...state, generation: undefined, at: minute(31) }, changed),
+    (on: typeof store) => on.channels.create(aChannel({ id: 'ch_3', name: 'three' }), added),
+  ];
+  for (const act of acts) {
+    await assert.rejects(act(createStore({ database: losingCommits(t, url) })), { code: 'STORE_UNAVAILABLE' });
+    await act(store);
+    await act(store);
+  }
+  assert.deepEqual(await actsOn(store, 'ch_1'), ['channel.add', 'token.refresh']);
+  assert.deepEqual(await actsOn(store, 'ch_2'), ['channel.add', 'channel.state']);
+  assert.deepEqual(await actsOn(store, 'ch_3'), ['channel.add']);
+  assert.equal((await store.channels.find('ch_1'))?.grant?.refreshFailures, 1);
+  await checkedLength(database, 'acme');
+});
+
+test('only lets chains grow', async (t) => {
+  const { store, database } = await useStore(t);
+  await fill(store);
+  for (const statement of [
+    "update audit_chains set seq = 1 where chain = 'acme'",
+    'delete from audit_chains',
+    'truncate audit_chains',
+  ]) {
+    await assert.rejects(
+      database.run((db) => sql.raw(statement).execute(db)),
+      /sqlstate 42501/,
+      statement,
+    );
+  }
+});
+
+/** A database that does what it is told, and whose answer to a commit is lost with the connection. */
+function losingCommits(t: Parameters<typeof useStore>[0], url: string): Database {
+  const database = createDatabase({ url, applicationName: 'unlucky', poolSize: 1 });
+  atEnd(t, () => database.close());
+  return {
+    ...database,
+    async transaction(work) {
+      await database.transaction(work);
+      // What the caller sees of a connection that ends between the commit and its answer.
+      return database.run((db) => sql<never>`select pg_terminate_backend(pg_backend_pid())`.execute(db)) as never;
+    },
+  };
+}
