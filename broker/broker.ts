@@ -92,7 +92,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   const keys = createTenantKeys({ vault, transit: config.vault.transitMount });
   const dataKeys = createDataKeys({ keys, clock });
   const dpopKeys = createDpopKeys({ vault, transit: config.vault.transitMount });
-  const secrets = createOAuthClientSecrets({ vault, kv: config.vault.kvMount });
+  const secrets = createOAuthClientSecrets({ vault, kv: config.vault.kvMount, clock });
   const authority = createCertificateAuthority({ vault, pki: config.vault.pkiMount });
 
   const metrics = createMetrics();

@@ -1,8 +1,8 @@
 # The broker: encrypts and decrypts with tenants' keys, signs DPoP proofs, reads OAuth clients' secrets, and has its own
-# certificate signed. It can neither export, change, rotate nor delete a key, nor sign for anybody else.
+# certificate signed. It can neither export, change nor delete a key, nor sign for anybody else.
 
 # Creates keys that can never leave Vault, and reads their versions and public halves. `+` ends the path here, so that
-# nothing below a key (config, rotate, trim, import) is open. Vault asks for `update` also where a key is new.
+# nothing below a key (config, trim, import) is open. Vault asks for `update` also where a key is new.
 path "${transit}/keys/+" {
   capabilities = ["read", "update"]
   allowed_parameters = {
@@ -10,6 +10,14 @@ path "${transit}/keys/+" {
     "derived"                = [true, false]
     "exportable"             = [false]
     "allow_plaintext_backup" = [false]
+  }
+}
+
+# Makes a new version of a key. Older versions stay, so nothing is lost by it.
+path "${transit}/keys/+/rotate" {
+  capabilities = ["update"]
+  denied_parameters = {
+    "*" = []
   }
 }
 
@@ -33,9 +41,15 @@ path "${transit}/sign/dpop-*" {
   capabilities = ["update"]
 }
 
-# Stores a new OAuth client's secret and reads it. Without `update`, a stored one cannot be overwritten.
+# Stores OAuth clients' secrets and reads them. The broker writes with check-and-set only; a replaced one stays as the
+# former version.
 path "${kv}/data/+" {
-  capabilities = ["create", "read"]
+  capabilities = ["create", "read", "update"]
+}
+
+# Ends former secrets so that an operator can bring them back (`vault kv undelete`); it cannot destroy one.
+path "${kv}/delete/+" {
+  capabilities = ["update"]
 }
 
 # Has the broker's own certificate signed.

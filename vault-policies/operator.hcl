@@ -29,9 +29,13 @@ path "${transit}/keys/+/trim" {
   capabilities = ["update"]
 }
 
-# Stronger than the four above: a DPoP key that is trimmed or deleted ends every grant that is bound to it.
+# Stronger than the four above: a DPoP key that is trimmed or deleted ends every grant that is bound to it. Rotating takes
+# no parameter; trimming, raising a minimum and allowing deletion do, and are refused.
 path "${transit}/keys/dpop-*" {
-  capabilities = ["read"]
+  capabilities = ["read", "update"]
+  denied_parameters = {
+    "*" = []
+  }
 }
 
 path "${transit}/rewrap/tenant-*" {

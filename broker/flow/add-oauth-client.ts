@@ -47,7 +47,7 @@ async function storeSecret(secrets: OAuthClientSecrets, name: string, secret: Se
     await secrets.create(name, secret);
   } catch (error) {
     if (!(error instanceof BrokerError) || error.code !== 'ALREADY_EXISTS') throw error;
-    const [stored] = await secrets.read(name);
-    if (stored?.reveal() !== secret.reveal()) throw error;
+    const stored = await secrets.newest(name);
+    if (stored.secret.reveal() !== secret.reveal()) throw error;
   }
 }

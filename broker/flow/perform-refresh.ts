@@ -21,6 +21,7 @@ import type {
   OAuthClient,
   RefreshClaim,
   Store,
+  StoredOAuthClient,
   TenantKeys,
   TokenOutcome,
   TokenResponse,
@@ -46,10 +47,18 @@ export type PerformRefresh = (caller: Caller, claim: RefreshClaim) => Promise<Ca
 
 export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
   const { store, keys, google, cache, clock, onRefreshed } = deps;
+  /** OAuth client → the look-up that runs: a batch of refreshes shares it, and so comes to Vault as a batch. */
+  const lookUps = new Map<string, Promise<StoredOAuthClient | undefined>>();
+
+  function findClient(name: string): Promise<StoredOAuthClient | undefined> {
+    const running = lookUps.get(name) ?? store.oauthClients.find(name).finally(() => lookUps.delete(name));
+    lookUps.set(name, running);
+    return running;
+  }
 
   return async (caller, claim) => {
     try {
-      const client = await store.oauthClients.find(claim.channel.oauthClient);
+      const client = await findClient(claim.channel.oauthClient);
       if (!client) throw new BrokerError('OAUTH_CLIENT_NOT_FOUND', { detail: claim.channel.oauthClient });
       const refreshToken = await keys.decrypt(contextOf(claim), claim.grant.refreshTokenEncrypted);
       const outcome = await askGoogle(client, claim, refreshToken);

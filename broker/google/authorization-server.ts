@@ -12,6 +12,7 @@ import type { Secret } from '../domain/secret.ts';
 import { BrokerError } from '../errors.ts';
 import type { VerifyJwt } from '../jwt.ts';
 import type { AuthorizationServer, Clock, DpopKeys, OAuthClient, OAuthClientSecrets, TokenOutcome } from '../ports.ts';
+import { createSecretsToTry } from './client-secrets.ts';
 import { codeJti, createProofs, freshJti } from './dpop-proof.ts';
 import { requestToken, type TokenAnswer } from './token-endpoint.ts';
 
@@ -41,6 +42,7 @@ export function createAuthorizationServer(deps: {
   random: RandomBytes;
 }): AuthorizationServer {
   const { settings, secrets, dpopKeys, verifyJwt, clock, random } = deps;
+  const secretsToTry = createSecretsToTry({ secrets, clock });
   const prove = createProofs({ keys: dpopKeys, clock });
   /** `grant client` → the newest nonce that the server gave. */
   const nonces = new Map<string, string>();
@@ -54,7 +56,7 @@ export function createAuthorizationServer(deps: {
     let outcome: TokenOutcome | undefined;
     // While a secret is being replaced at Google, the former one may be the good one. A client that is not let in has
     // used nothing up: neither the code nor the refresh token.
-    for (const secret of await secrets.read(client.name)) {
+    for await (const { secret } of secretsToTry(client.name)) {
       outcome = await grantWith(secret, client, type, parameters, bound);
       if (outcome.ok || outcome.failure.error !== 'invalid_client') return outcome;
     }
@@ -140,6 +142,28 @@ export function createAuthorizationServer(deps: {
       const bound =
         dpopKeyVersion === undefined ? undefined : { keyVersion: dpopKeyVersion, jti: () => freshJti(random) };
       return grant(client, 'refresh_token', { refresh_token: refreshToken.reveal() }, bound);
+    },
+
+    async acceptsSecret(client, secret) {
+      // Whoever is let in with a token that nobody has issued is told about the token, not about the client.
+      const form = {
+        grant_type: 'refresh_token',
+        client_id: client.clientId,
+        client_secret: secret.reveal(),
+        refresh_token: 'does-the-client-secret-work',
+      };
+      const { outcome } = await requestToken({
+        url: settings.tokenUrl,
+        form,
+        proof: undefined,
+        dpopKeyVersion: undefined,
+        deadlineMs: settings.deadlineMs,
+        now: () => clock.now(),
+      });
+      if (outcome.ok) return true;
+      const failure = outcome.failure.class;
+      if (failure === 'unavailable' || failure === 'rate_limited') return undefined;
+      return failure !== 'client_rejected';
     },
 
     async verifyIdToken(client, idToken, nonce) {

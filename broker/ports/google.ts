@@ -49,6 +49,8 @@ export interface AuthorizationServer {
   exchangeCode(client: OAuthClient, code: Secret<string>, codeVerifier: Secret<string>): Promise<TokenOutcome>;
   /** The refresh grant. Failures are answered, not thrown. */
   refresh(client: OAuthClient, refreshToken: Secret<string>, dpopKeyVersion: number | undefined): Promise<TokenOutcome>;
+  /** Whether the secret is let in at the token endpoint now; undefined where no answer tells. Uses nothing up. */
+  acceptsSecret(client: OAuthClient, secret: Secret<string>): Promise<boolean | undefined>;
   /** Checks an ID token (signature, issuer, audience, nonce, time); throws INVALID_AUTHORIZATION_RESPONSE. */
   verifyIdToken(client: OAuthClient, idToken: Secret<string>, nonce: string | undefined): Promise<IdTokenClaims>;
 }

@@ -42,6 +42,8 @@ export interface DpopKeys {
   publicKey(oauthClient: string, version: number): Promise<DpopJwk>;
   /** Raw R‖S in base64url over the JWS signing input (`marshaling_algorithm=jws`). */
   sign(oauthClient: string, version: number, signingInput: string): Promise<string>;
+  /** Makes a new version for new grants (`transit/keys/dpop-CLIENT/rotate`); answers its number. */
+  rotate(oauthClient: string): Promise<number>;
 }
 
 export interface DpopJwk {
@@ -51,12 +53,29 @@ export interface DpopJwk {
   readonly y: string;
 }
 
-/** The OAuth clients' secrets in KV v2 (`oauth-clients/data/NAME`), newest first; the next is tried where Google refuses one. */
+export interface ClientSecret {
+  /** Its KV version. */
+  readonly version: number;
+  readonly secret: Secret<string>;
+  readonly createdAt: Date;
+}
+
+/**
+ * The OAuth clients' secrets in KV v2 (`oauth-clients/data/NAME`). What was read is remembered for half a minute. All
+ * throw OAUTH_CLIENT_NOT_FOUND where no secret is stored.
+ */
 export interface OAuthClientSecrets {
-  /** Throws OAUTH_CLIENT_NOT_FOUND. */
-  read(oauthClient: string): Promise<readonly Secret<string>[]>;
+  newest(oauthClient: string): Promise<ClientSecret>;
+  /** Those before the newest, newest first, until one was deleted; at most two. */
+  former(oauthClient: string): Promise<readonly ClientSecret[]>;
+  /** The newest once more, read anew where what is remembered is still the one that Google refused. */
+  newestAfter(oauthClient: string, refused: ClientSecret): Promise<ClientSecret>;
   /** Throws ALREADY_EXISTS where one is stored (KV v2 check-and-set 0). */
   create(oauthClient: string, secret: Secret<string>): Promise<void>;
+  /** Puts a secret in front and answers its version; STORE_CONFLICT where somebody else did so at the same time. */
+  replace(oauthClient: string, secret: Secret<string>): Promise<number>;
+  /** Deletes the versions before `newest`, softly (`KV/delete/NAME`). */
+  retireFormer(oauthClient: string, newest: number): Promise<void>;
 }
 
 /** Vault's PKI: signs the broker's own certificate, and says whom to trust. */

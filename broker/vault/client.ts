@@ -32,6 +32,9 @@ export interface VaultClient {
 
 const refusal = z.object({ response: z.object({ statusCode: z.number(), body: z.unknown() }) });
 const errorList = z.object({ errors: z.array(z.string()) });
+const batchErrors = z.object({
+  data: z.object({ batch_results: z.array(z.object({ error: z.string().optional() })) }),
+});
 const sealStatus = z.object({ sealed: z.boolean() });
 
 /** `address` as in VAULT_ADDR, for example `https://vault.example:8200`. */
@@ -76,9 +79,7 @@ export function createVaultClient(settings: {
     }
     const { statusCode: status, body } = refused.data.response;
     const kind = status === 503 && (await isSealed()) ? 'sealed' : kindOf(status);
-    const problems = (errorList.safeParse(body).data?.errors ?? []).map((problem) =>
-      onOneLine(withoutValuesOf(call, problem)),
-    );
+    const problems = problemsIn(body).map((problem) => onOneLine(withoutValuesOf(call, problem)));
     return new VaultFailure(kind, `${status} to ${call.method} ${call.path}`, { status, problems });
   }
 
@@ -93,6 +94,14 @@ export function createVaultClient(settings: {
   }
 
   return { send, close: transport.close };
+}
+
+/** Vault's list; where a whole batch was refused, each different reason once. */
+function problemsIn(body: unknown): readonly string[] {
+  const list = errorList.safeParse(body).data?.errors;
+  if (list) return list;
+  const results = batchErrors.safeParse(body).data?.data.batch_results ?? [];
+  return [...new Set(results.flatMap(({ error }) => (error ? [error] : [])))].slice(0, 5);
 }
 
 function kindOf(status: number): VaultFailureKind {

@@ -5,8 +5,9 @@ import type { TenantKeys } from '../ports.ts';
 import type { VaultConnection } from './connection.ts';
 import { dataKeyContext, grantContext } from './encryption-context.ts';
 import { vaultName } from './name.ts';
+import { createTransitBatches, isRefusedItem } from './transit-batches.ts';
 import { ensureTransitKey } from './transit-key.ts';
-import { vaultFailureOf } from './vault-failure.ts';
+import { asVaultError, VaultFailure, vaultFailureOf } from './vault-failure.ts';
 
 const encrypted = z.object({ ciphertext: z.string().startsWith('vault:v') });
 const decrypted = z.object({ plaintext: z.base64() });
@@ -19,17 +20,25 @@ const dataKey = z.object({ plaintext: z.base64(), ciphertext: z.string().startsW
 export function createTenantKeys(deps: { readonly vault: VaultConnection; readonly transit: string }): TenantKeys {
   const { vault, transit } = deps;
   const keyOf = (tenant: string) => `tenant-${vaultName(tenant)}`;
+  const encryptItem = createTransitBatches<{ context: string; plaintext: string }, z.infer<typeof encrypted>>({
+    vault,
+    result: encrypted,
+  });
+  const decryptItem = createTransitBatches<{ context: string; ciphertext: string }, z.infer<typeof decrypted>>({
+    vault,
+    result: decrypted,
+  });
 
   async function open(tenant: string, context: string, ciphertext: string): Promise<Buffer> {
     try {
       const path = `${transit}/decrypt/${keyOf(tenant)}`;
-      const { plaintext } = await vault.compute(path, { context, ciphertext }, decrypted);
+      const { plaintext } = await decryptItem(path, { context, ciphertext });
       return Buffer.from(plaintext, 'base64');
     } catch (error) {
-      if (vaultFailureOf(error)?.kind !== 'bad_request') throw error;
+      if (!isRefusedItem(error)) throw error;
       throw new BrokerError('INTERNAL', {
         detail: `a ciphertext of tenant ${tenant} does not open: it was made for another place, or its key version is gone`,
-        cause: error,
+        cause: vaultFailureOf(error),
       });
     }
   }
@@ -44,7 +53,11 @@ export function createTenantKeys(deps: { readonly vault: VaultConnection; readon
         plaintext: Buffer.from(plaintext.reveal()).toString('base64'),
       };
       const path = `${transit}/encrypt/${keyOf(context.tenant)}`;
-      return (await vault.compute(path, body, encrypted)).ciphertext;
+      try {
+        return (await encryptItem(path, body)).ciphertext;
+      } catch (error) {
+        throw error instanceof VaultFailure ? asVaultError(error) : error;
+      }
     },
 
     async decrypt(context, ciphertext) {

@@ -13,6 +13,14 @@ import { addWorkload, issueCredential } from '../../vault-policies/credentials.t
 import { useSetUpVault } from '../support/vault-set-up.ts';
 
 const vault = await useSetUpVault({ after });
+let hours = 0;
+/** Each look comes so late that nothing is remembered. */
+const clock = {
+  now: () => {
+    hours += 1;
+    return new Date(hours * 3_600_000);
+  },
+};
 const { layout } = vault;
 const { transit, kv, pki, approle } = layout.mounts;
 const broker = await vault.asBroker();
@@ -48,13 +56,22 @@ test('an operator destroys a tenant by destroying its key, in two steps', async 
 });
 
 test('an operator replaces the secret of an OAuth client, and ends the former one', async () => {
-  const secrets = createOAuthClientSecrets({ vault: broker, kv });
-  const read = async () => (await secrets.read('replaced')).map((secret) => secret.reveal());
+  const secrets = createOAuthClientSecrets({ vault: broker, kv, clock });
+  const read = async () =>
+    [await secrets.newest('replaced'), ...(await secrets.former('replaced'))].map(({ secret }) => secret.reveal());
   await secrets.create('replaced', new Secret('GOCSPX-one'));
   await operator.write(`${kv}/data/replaced`, { data: { client_secret: 'GOCSPX-two' } });
   assert.deepEqual(await read(), ['GOCSPX-two', 'GOCSPX-one']);
   await operator.write(`${kv}/destroy/replaced`, { versions: [1] });
   assert.deepEqual(await read(), ['GOCSPX-two']);
+});
+
+test('an operator rotates a DPoP key, and every version goes on signing', async () => {
+  const dpopKeys = createDpopKeys({ vault: broker, transit });
+  await dpopKeys.create('rotated');
+  await operator.write(`${transit}/keys/dpop-rotated/rotate`, {});
+  assert.equal((await dpopKeys.current('rotated')).version, 2);
+  await Promise.all([dpopKeys.sign('rotated', 1, 'a.b'), dpopKeys.sign('rotated', 2, 'a.b')]);
 });
 
 test('an operator adds a workload, gives it a credential, and revokes its certificate', async () => {
@@ -102,6 +119,14 @@ test('an operator can do nothing more', async (t) => {
     'allow a DPoP key to be deleted': write(`${transit}/keys/dpop-web/config`, { deletion_allowed: true }),
     'delete a DPoP key': () => operator.delete(`${transit}/keys/dpop-web`),
     'trim a DPoP key': write(`${transit}/keys/dpop-web/trim`, { min_available_version: 1 }),
+    'raise the oldest version of a DPoP key that signs': write(`${transit}/keys/dpop-web/config`, {
+      min_encryption_version: 1,
+    }),
+    'raise the oldest version of a DPoP key that verifies': write(`${transit}/keys/dpop-web/config`, {
+      min_decryption_version: 1,
+    }),
+    'import a version of a DPoP key': write(`${transit}/keys/dpop-web/import_version`, { ciphertext: 'x' }),
+    'make a DPoP key': write(`${transit}/keys/dpop-new`, { type: 'ecdsa-p256' }),
     'read a client secret': read(`${kv}/data/web`),
     'add a client secret': write(`${kv}/data/new`, { data: { client_secret: 'GOCSPX-one' } }),
     'sign a certificate': write(`${pki}/sign/broker`),
