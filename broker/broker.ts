@@ -231,6 +231,8 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     version,
   }).listen(config.http.listen);
   closers.push(() => http.close());
+  // Whoever follows the audit record waits for news: not for a broker that stops.
+  closers.push(() => flows.audit.stop());
 
   log.info({ http: http.port, grpc: grpc.port, operations: operations.port, version }, 'broker serves');
   return {

@@ -19,6 +19,11 @@ const run = createCli({
   environment,
   streams: process,
   version,
+  interrupted: () => {
+    const interrupt = new AbortController();
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupt.abort());
+    return interrupt.signal;
+  },
   processes: {
     serve: async () => (await processes()).serve(environment, version),
     migrate: async () => (await processes()).migrate(environment),

@@ -6,12 +6,12 @@ import { callJson } from './json-call.ts';
 
 /** Answers what the API answers; throws a CliError with the API's code, sentence and next step. */
 export interface ApiClient {
-  get<T>(path: string): Promise<T>;
+  get<T>(path: string, signal?: AbortSignal): Promise<T>;
   post<T>(path: string, body?: unknown): Promise<T>;
 }
 
 export function createApiClient(brokerUrl: string, identityToken: () => Promise<Secret<string>>): ApiClient {
-  async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
+  async function call<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
     const token = await identityToken();
     const answer = await callJson('the broker', `${brokerUrl}${path}`, {
       method,
@@ -20,13 +20,14 @@ export function createApiClient(brokerUrl: string, identityToken: () => Promise<
         ...(body !== undefined && { 'Content-Type': 'application/json' }),
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),
+      ...(signal && { signal }),
     });
     if (answer.status >= 200 && answer.status < 300 && answer.body !== undefined) return answer.body as T;
     throw refusal(answer.status, answer.body, brokerUrl);
   }
 
   return {
-    get: (path) => call('GET', path),
+    get: (path, signal) => call('GET', path, undefined, signal),
     post: (path, body) => call('POST', path, body),
   };
 }

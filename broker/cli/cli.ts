@@ -6,6 +6,7 @@ import { loadCliConfig } from '../config.ts';
 import { createApiClient } from './api-client.ts';
 import { asCliError, type ExitCode, exitCodes } from './cli-error.ts';
 import type { CommandContext, Processes, VaultCommands } from './command-context.ts';
+import { addAuditCommands } from './commands/audit.ts';
 import { addChannelCommands } from './commands/channel.ts';
 import { addOAuthClientCommands } from './commands/oauth-client.ts';
 import { addServerCommands } from './commands/server.ts';
@@ -22,6 +23,8 @@ export interface CliDeps {
   readonly version: string;
   readonly processes: Processes;
   readonly vault: VaultCommands;
+  /** Fires at the first Ctrl-C, which then ends nothing by itself; never, where absent. */
+  readonly interrupted?: () => AbortSignal;
 }
 
 const description = `Keeps YouTube channel consents alive and hands short-lived access tokens to upload workers.
@@ -41,13 +44,15 @@ You are known by the file in BROKER_TOKEN_FILE, or by your Vault login.
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 not available now.`;
 
 /** Answers a function that runs one command line (without node and script) and answers the exit code; it never throws. */
-export function createCli({ environment, streams, version, processes, vault }: CliDeps) {
+export function createCli({ environment, streams, version, processes, vault, interrupted }: CliDeps) {
   const output = createOutput(streams, (environment.NO_COLOR ?? '') !== '');
   const context: CommandContext = {
     output,
     secretSource: streams,
     processes,
     vault,
+    version,
+    interrupted: interrupted ?? (() => new AbortController().signal),
     api: () => {
       const config = loadCliConfig(environment);
       return createApiClient(config.brokerUrl, () => findIdentityToken(config, environment.HOME ?? ''));
@@ -95,6 +100,7 @@ function program(context: CommandContext, streams: Streams, version: string): Co
   broker.commandsGroup('Channels and workers:');
   addChannelCommands(broker, context);
   addWorkloadCommands(broker, context);
+  addAuditCommands(broker, context);
   addWhoamiCommand(broker, context);
   for (const command of broker.commands) command.helpCommand(false);
   return broker;

@@ -12,6 +12,10 @@ export interface CommandContext {
   readonly secretSource: SecretSource;
   readonly processes: Processes;
   readonly vault: VaultCommands;
+  /** The broker's, and so the command's own. */
+  readonly version: string;
+  /** Fires at the first Ctrl-C, which then ends nothing by itself. */
+  readonly interrupted: () => AbortSignal;
 }
 
 /** What main.ts runs. */

@@ -16,7 +16,9 @@ const deadlineMs = 30_000;
  */
 export async function callJson(whom: Callee, url: string, init: RequestInit): Promise<JsonAnswer> {
   try {
-    const response = await fetch(url, { ...init, redirect: 'error', signal: AbortSignal.timeout(deadlineMs) });
+    const deadline = AbortSignal.timeout(deadlineMs);
+    const signal = init.signal ? AbortSignal.any([init.signal, deadline]) : deadline;
+    const response = await fetch(url, { ...init, redirect: 'error', signal });
     const text = await response.text();
     return { status: response.status, body: parse(text) };
   } catch (cause) {

@@ -25,6 +25,8 @@ export interface Output {
   table(headings: readonly string[], rows: readonly (readonly string[])[], empty: string): void;
   facts(facts: readonly Fact[]): void;
   text(text: string): void;
+  /** Writes a line of data; done when there is room for the next one. False where nobody reads any more. */
+  line(text: string): Promise<boolean>;
   hint(text: string): void;
   say(text: string): void;
   error(error: CliError): void;
@@ -56,6 +58,14 @@ export function createOutput({ stdout, stderr }: Streams, noColor: boolean): Out
       for (const [label, value] of shown) stdout.write(`${bold(label.padEnd(longest))}  ${printable(value)}\n`);
     },
     text: (text) => void stdout.write(text),
+    line: (text) =>
+      new Promise((resolve, reject) => {
+        stdout.write(`${text}\n`, (error) => {
+          if (!error) return resolve(true);
+          // Whoever was reading, `head` for example, has read enough.
+          return 'code' in error && error.code === 'EPIPE' ? resolve(false) : reject(error);
+        });
+      }),
     say,
     hint: (text) => say(`${style(stderr, 'cyan', 'hint:')} ${text}`),
     error: ({ message, code, problems, hints }) => {

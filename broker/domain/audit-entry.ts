@@ -1,8 +1,5 @@
 import type { AuditRecord } from './audit-record.ts';
 
-/** The chain of what names no tenant, or one that does not exist. */
-export const installationChain = '';
-
 /** A record and its place in its chain. */
 export interface AuditEntry {
   /** A tenant's name, or `''` for the chain of the installation. */

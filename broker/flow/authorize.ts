@@ -7,7 +7,7 @@
  */
 
 import { administersChannel, administersTenant, isAuditor, isOperator } from '../domain/access-policy.ts';
-import { installationChain } from '../domain/audit-entry.ts';
+import { installationChain } from '../domain/audit-chain.ts';
 import { type AuditAction, type AuditRecord, type AuditTarget, auditRecord } from '../domain/audit-record.ts';
 import type { Caller, Person } from '../domain/caller.ts';
 import type { Channel } from '../domain/channel.ts';

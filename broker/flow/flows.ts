@@ -25,6 +25,7 @@ import { createListChannels } from './list-channels.ts';
 import { createListOAuthClients } from './list-oauth-clients.ts';
 import { createListTenants } from './list-tenants.ts';
 import { createPerformRefresh, type RefreshDeps } from './perform-refresh.ts';
+import { createReadAudit } from './read-audit.ts';
 import { createRecordDeniedIdentity } from './record-denied-identity.ts';
 import { createRecordLogin } from './record-login.ts';
 import { createRecordRefusals } from './record-refusals.ts';
@@ -96,6 +97,7 @@ export function createFlows(given: FlowDeps) {
     }),
     scheduler,
 
+    audit: createReadAudit(deps),
     recordLogin: createRecordLogin(deps),
     recordDeniedIdentity: createRecordDeniedIdentity(deps),
     refusals,

@@ -16,6 +16,7 @@ export type AdminFlows = Pick<
   | 'showChannel'
   | 'inviteConsent'
   | 'allowWorkload'
+  | 'audit'
   | 'recordLogin'
   | 'recordDeniedIdentity'
 >;

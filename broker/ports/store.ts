@@ -2,6 +2,7 @@
 import type { AuditRecord } from '../domain/audit-record.ts';
 import type { Channel, ChannelState, Grant, StateReason } from '../domain/channel.ts';
 import type { Consent, ConsentFailure } from '../domain/consent.ts';
+import type { AuditReader } from './audit.ts';
 import type { OAuthClient } from './google.ts';
 
 export interface Tenant {
@@ -167,6 +168,7 @@ export interface Store {
   };
   readonly changes: Changes;
   readonly audit: AuditLog;
+  readonly auditReader: AuditReader;
   /** Throws STORE_UNAVAILABLE where the database does not answer. */
   check(): Promise<void>;
 }

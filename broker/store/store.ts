@@ -1,5 +1,6 @@
 import type { Store } from '../ports.ts';
 import { createAuditLog } from './audit-log.ts';
+import { createAuditReader } from './audit-reader.ts';
 import { createChanges } from './changes.ts';
 import { createChannels } from './channels.ts';
 import { createConsents } from './consents.ts';
@@ -20,6 +21,7 @@ export function createStore({ database }: { readonly database: Database }): Stor
     workloadAccess: createWorkloadAccess(database),
     changes: createChanges(database),
     audit: createAuditLog(database),
+    auditReader: createAuditReader(database),
     check: () => database.check(),
   };
 }

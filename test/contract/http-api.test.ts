@@ -290,5 +290,8 @@ test('what a schema does not name never leaves, whatever a view puts in', async 
     requestId: 'r',
   } as const;
   const deps = { flows: server.flows, publicUrl: 'https://broker.example.com' };
-  assert.deepEqual(await run({ caller, body: undefined, query: {}, channel: '' }, deps), { name: 'a' });
+  assert.deepEqual(
+    await run({ caller, body: undefined, query: {}, channel: '', signal: new AbortController().signal }, deps),
+    { name: 'a' },
+  );
 });

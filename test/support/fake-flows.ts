@@ -1,4 +1,6 @@
 /** Flows that need nothing behind them: for what the HTTP room and the CLI do with their answers. */
+import type { AuditEntry } from '../../broker/domain/audit-entry.ts';
+import type { AuditRecord } from '../../broker/domain/audit-record.ts';
 import type { Person } from '../../broker/domain/caller.ts';
 import type { Channel } from '../../broker/domain/channel.ts';
 import { Secret } from '../../broker/domain/secret.ts';
@@ -44,6 +46,34 @@ export const activeChannel: Channel = {
   createdAt: at,
   updatedAt: at,
 };
+
+const shown: AuditRecord = {
+  at,
+  action: 'channel.show',
+  result: 'ok',
+  callerKind: 'person',
+  caller: 'alice',
+  ip: '192.0.2.7',
+  requestId: 'req-1',
+  tenant: 'acme',
+  channel: activeChannel.id,
+  facts: {},
+};
+const refused: AuditRecord = {
+  ...shown,
+  at: new Date('2026-03-01T12:00:07.500Z'),
+  action: 'token.release',
+  result: 'ACCESS_DENIED',
+  callerKind: 'workload',
+  caller: 'spiffe://token-broker.internal/workload/uploader',
+  facts: { detail: 'workload has no access', reason: 'weekly = show | 1' },
+};
+
+/** Newest first. */
+const auditEntries: readonly AuditEntry[] = [
+  { chain: 'acme', seq: 2, hash: 'cd'.repeat(32), record: refused },
+  { chain: 'acme', seq: 1, hash: 'ab'.repeat(32), record: shown },
+];
 
 export interface FakeFlows extends Flows {
   /** Who was refused for a bad identity. */
@@ -126,6 +156,15 @@ export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flow
       const access = { spiffeId, channel, tenant: 'acme', reason, createdBy: caller.subject, createdAt: at };
       workloads.push(access);
       return access;
+    },
+    audit: {
+      list: async (_caller, { chain, limit, before = 3 }) => {
+        const there = chain === 'acme' ? auditEntries.filter(({ seq }) => seq < before) : [];
+        const entries = there.slice(0, limit);
+        return { entries, next: entries.length < there.length ? entries.at(-1)?.seq : undefined, head: 2 };
+      },
+      follow: async () => ({ entries: auditEntries, next: 2, head: 2 }),
+      stop: () => {},
     },
     recordLogin: async () => {},
     recordDeniedIdentity: async (refused) => {

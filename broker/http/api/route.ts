@@ -18,6 +18,8 @@ export interface RawCall {
   readonly query: unknown;
   /** From the path; empty where the path names no channel. */
   readonly channel: string;
+  /** Fires when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
 }
 
 interface RouteDocument {
@@ -45,6 +47,7 @@ interface CheckedCall<Body, Query> {
   readonly body: Body;
   readonly query: Query;
   readonly channel: string;
+  readonly signal: AbortSignal;
 }
 
 /** Makes a route whose flow call is typed by its schemas. */
@@ -60,12 +63,13 @@ export function route<
   return {
     ...document,
     ...schemas,
-    run: async ({ caller, body, query, channel }, deps) => {
+    run: async ({ caller, body, query, channel, signal }, deps) => {
       const call = {
         caller,
         body: check(schemas.body, body),
         query: check(schemas.query, query),
         channel,
+        signal,
       };
       return schemas.answer.parse(await run(call, deps));
     },

@@ -1,5 +1,6 @@
 /** The admin API, route by route. */
 import { Secret } from '../../domain/secret.ts';
+import { auditRoutes } from './audit-routes.ts';
 import { type Route, route } from './route.ts';
 import * as wire from './schemas.ts';
 import {
@@ -143,6 +144,7 @@ export const routes: readonly Route[] = [
     async ({ caller, channel, body }, { flows }) =>
       viewWorkload(await flows.allowWorkload(caller, { channel, spiffeId: body.spiffe_id, reason: body.reason })),
   ),
+  ...auditRoutes,
 ];
 
 /** Leaves out what is undefined: an absent filter and one of undefined are not the same to the store. */

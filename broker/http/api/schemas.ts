@@ -3,6 +3,7 @@
  * OpenAPI component. What an answer's schema does not name never leaves: answers are cut to it.
  */
 import * as z from 'zod';
+import { type AuditAction, auditActions } from '../../domain/audit-actions.ts';
 import { channelStates } from '../../domain/channel.ts';
 import { namePattern } from '../../domain/identifier.ts';
 
@@ -77,6 +78,26 @@ export const newWorkload = component(
 export const channelFilter = z.strictObject({
   tenant: name.optional().describe('Only this tenant’s.'),
   state: z.enum(channelStates).optional().describe('Only those in this state.'),
+});
+
+const count = z.string().regex(/^\d{1,15}$/, 'write a whole number');
+const zonedInstant = z.iso
+  .datetime({ offset: true, error: 'write an instant with its time zone, such as 2026-03-01T12:00:00Z' })
+  .transform((text) => new Date(text));
+
+export const auditFilter = z.strictObject({
+  tenant: name.optional().describe('Whose chain; that of the installation, where absent.'),
+  channel: z.string().max(64).optional(),
+  action: z.enum(Object.keys(auditActions) as AuditAction[]).optional(),
+  result: z.string().max(64).optional().describe('`ok` or an error code.'),
+  caller: z.string().max(2048).optional().describe('Subject or SPIFFE ID.'),
+  request_id: z.string().max(64).optional(),
+  since: zonedInstant.optional().describe('From this instant on.'),
+  until: zonedInstant.optional().describe('Before this instant.'),
+  limit: count.optional().describe('At most so many; 100 where absent, never more than 1000.'),
+  before: count.optional().describe('Goes on backwards: `next` of the page before.'),
+  after: count.optional().describe('Forwards instead, from after this seq; oldest first.'),
+  wait: count.optional().describe('With `after`: waits so many seconds for a new record, at most 25.'),
 });
 
 // ── What is answered ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -167,6 +188,34 @@ export const shownChannel = component(
   z.object({ channel, newest_consent: consent.nullable(), workloads: z.array(workload) }),
 );
 
+export const auditEntry = component(
+  'AuditEntry',
+  z.object({
+    id: z.string().describe('Names the record for good.'),
+    chain: z.string().nullable().describe('The tenant; null for the chain of the installation.'),
+    seq: z.int().describe('1, 2, 3 without gaps within the chain.'),
+    at: instant,
+    action: z.string(),
+    result: z.string().describe('`ok` or an error code.'),
+    caller_kind: z.string(),
+    caller: z.string().describe('Subject or SPIFFE ID.'),
+    ip: z.string().nullable(),
+    request_id: z.string(),
+    tenant: z.string().nullable(),
+    channel: z.string().nullable(),
+    facts: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.array(z.string())])),
+    hash: z.string().describe('Of the chain up to this record; hexadecimal.'),
+  }),
+);
+export const auditPage = component(
+  'AuditPage',
+  z.object({
+    records: z.array(auditEntry),
+    next: z.int().nullable().describe('Where to go on, as `before` or `after`; null at the beginning of the chain.'),
+    head: z.int().describe('The newest seq of the chain.'),
+  }),
+);
+
 export const whoami = component(
   'Identity',
   z.object({
@@ -199,5 +248,7 @@ export type ConsentAnswer = z.output<typeof consent>;
 export type ShownChannelAnswer = z.output<typeof shownChannel>;
 export type ConsentLinkAnswer = z.output<typeof consentLink>;
 export type WorkloadAnswer = z.output<typeof workload>;
+export type AuditEntryAnswer = z.output<typeof auditEntry>;
+export type AuditPageAnswer = z.output<typeof auditPage>;
 export type WhoamiAnswer = z.output<typeof whoami>;
 export type ErrorAnswer = z.output<typeof apiError>;

@@ -1,11 +1,15 @@
 /** Turns what the flows answer into what goes over the wire. */
+import { installationChain } from '../../domain/audit-chain.ts';
+import { type AuditEntry, entryId } from '../../domain/audit-entry.ts';
 import type { Person } from '../../domain/caller.ts';
 import { principalsOf } from '../../domain/caller.ts';
 import type { Channel, Grant } from '../../domain/channel.ts';
 import type { Consent } from '../../domain/consent.ts';
 import type { ConsentLink } from '../../flow/invite-consent.ts';
-import type { StoredOAuthClient, Tenant, WorkloadAccess } from '../../ports.ts';
+import type { AuditPage, StoredOAuthClient, Tenant, WorkloadAccess } from '../../ports.ts';
 import type {
+  AuditEntryAnswer,
+  AuditPageAnswer,
   ChannelAnswer,
   ConsentAnswer,
   ConsentLinkAnswer,
@@ -85,6 +89,32 @@ export function viewWorkload(access: WorkloadAccess): WorkloadAnswer {
     reason: access.reason,
     created_by: access.createdBy,
     created_at: access.createdAt.toISOString(),
+  };
+}
+
+export function viewAuditPage({ entries, next, head }: AuditPage): AuditPageAnswer {
+  return { records: entries.map(viewAuditEntry), next: next ?? null, head };
+}
+
+export function viewAuditEntry(entry: AuditEntry): AuditEntryAnswer {
+  const { chain, seq, hash, record } = entry;
+  return {
+    id: entryId(entry),
+    chain: chain === installationChain ? null : chain,
+    seq,
+    at: record.at.toISOString(),
+    action: record.action,
+    result: record.result,
+    caller_kind: record.callerKind,
+    caller: record.caller,
+    ip: record.ip ?? null,
+    request_id: record.requestId,
+    tenant: record.tenant ?? null,
+    channel: record.channel ?? null,
+    facts: Object.fromEntries(
+      Object.entries(record.facts).map(([name, fact]) => [name, typeof fact === 'object' ? [...fact] : fact]),
+    ),
+    hash,
   };
 }
 

@@ -1,0 +1,109 @@
+import { setTimeout as timer } from 'node:timers/promises';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { AuditEntryAnswer } from '../../http/api/schemas.ts';
+import { type AuditFormat, auditFormats, formatRecord } from '../audit-format.ts';
+import { type AuditQuery, newestRecords, recordsAfter } from '../audit-records.ts';
+import { type CommandContext, type OutputOption, withOutput } from '../command-context.ts';
+import { instantsIn, readInstant } from '../instants.ts';
+
+interface FilterOptions {
+  readonly tenant?: string;
+  readonly channel?: string;
+  readonly action?: string;
+  readonly result?: string;
+  readonly caller?: string;
+  readonly requestId?: string;
+  readonly since?: string;
+  readonly until?: string;
+}
+
+type ListOptions = FilterOptions & OutputOption & { limit: number; before?: number; timeZone: string; wide?: boolean };
+type FollowOptions = FilterOptions & { after?: number; format: AuditFormat };
+
+/** `broker audit list|follow` */
+export function addAuditCommands(program: Command, { api, output, version, interrupted }: CommandContext): void {
+  const audit = program.command('audit').description('who did, or was refused, what');
+
+  withOutput(withFilters(audit.command('list')))
+    .description('show the newest records of a tenant, or of the installation')
+    .option('--limit <n>', 'at most so many', count, 50)
+    .option('--before <seq>', 'go on backwards from here', count)
+    .option('--wide', 'with address, channel, request id, and why')
+    .option('--time-zone <zone>', 'show times there, for example Europe/Berlin', 'UTC')
+    .action(async (options: ListOptions) => {
+      const show = instantsIn(options.timeZone);
+      const before = options.before === undefined ? {} : { before: String(options.before) };
+      const answer = await newestRecords(api(), { ...queryOf(options), ...before }, options.limit);
+      if (options.output === 'json') return output.json(answer);
+      const rows = answer.records.map((one) => [
+        ...[String(one.seq), show(one.at), one.action, one.result, shortName(one.caller)],
+        ...(options.wide ? [one.ip ?? '', one.channel ?? '', one.request_id, whyOf(one)] : []),
+      ]);
+      const headings = ['seq', 'time', 'action', 'result', 'caller'];
+      const more = options.wide ? ['ip', 'channel', 'request id', 'why'] : [];
+      output.table([...headings, ...more], rows, 'There is no such record.');
+      if (answer.next !== null) output.hint(`There are earlier records: add --before ${answer.next}`);
+    });
+
+  withFormat(withFilters(audit.command('follow')))
+    .description('print new records as they are written, until Ctrl-C')
+    .option('--after <seq>', 'begin after this record (default: with the next one)', count)
+    .action(async (options: FollowOptions) => {
+      const client = api();
+      const query = queryOf(options);
+      const signal = interrupted();
+      const after = options.after ?? (await newestRecords(client, query, 1)).head;
+      const onOutage = ({ message }: Error): void => output.say(`${message} Trying again until it does.`);
+      for await (const record of recordsAfter(client, query, after, { signal, onOutage }, sleep)) {
+        if (!(await output.line(formatRecord(record, options.format, version)))) return;
+      }
+    });
+}
+
+function withFilters(command: Command): Command {
+  return command
+    .option('--tenant <name>', 'whose record (default: the installation’s)')
+    .option('--channel <id>', 'only of this channel')
+    .option('--action <name>', 'only this action, for example token.release')
+    .option('--result <code>', 'only with this result: ok, or an error code')
+    .option('--caller <name>', 'only of this subject or SPIFFE ID')
+    .option('--request-id <id>', 'only of this request')
+    .option('--since <instant>', 'from then on: 2026-03-01T12:00:00Z, or 2h, 7d ago')
+    .option('--until <instant>', 'before then, written alike');
+}
+
+function withFormat(command: Command): Command {
+  const format = new Option('--format <format>', 'JSON Lines, CEF or OCSF').choices(auditFormats).default('jsonl');
+  return command.addOption(format);
+}
+
+/** A SPIFFE ID without its trust domain, which is everybody's. */
+function shortName(caller: string): string {
+  return caller.replace(/^spiffe:\/\/[^/]+\//, '');
+}
+
+/** The reason that was given, or why it was refused. */
+function whyOf({ facts }: AuditEntryAnswer): string {
+  return [facts.reason, facts.detail].filter((text) => typeof text === 'string').join('; ');
+}
+
+/** In the API's words. */
+function queryOf(options: FilterOptions): AuditQuery {
+  const now = new Date();
+  const { tenant, channel, action, result, caller, requestId, since, until } = options;
+  const query = {
+    ...{ tenant, channel, action, result, caller, request_id: requestId },
+    since: since && readInstant('--since', since, now),
+    until: until && readInstant('--until', until, now),
+  };
+  return Object.fromEntries(Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined));
+}
+
+function count(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 1 on.');
+  return Number(text);
+}
+
+async function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  await timer(ms, undefined, { signal }).catch(() => undefined);
+}

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { AuditFilter, AuditPage, Store } from '../../broker/ports.ts';
+import { useStore } from '../support/store.ts';
+import { aRecord, fill, minute } from '../support/store-fixtures.ts';
+
+async function written(store: Store, number: number): Promise<void> {
+  for (let n = 1; n <= number; n += 1) {
+    const caller = n % 2 === 0 ? 'bob' : 'alice';
+    await store.audit.append(
+      aRecord('channel.show', { at: minute(n), requestId: `req-${n}`, caller, channel: 'ch_1' }),
+    );
+  }
+}
+
+const ids = ({ entries }: AuditPage): readonly string[] => entries.map(({ record }) => record.requestId);
+
+test('shows a chain page by page, backwards to its beginning and forwards to its head, each record once', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store);
+  await written(store, 7);
+  const read = (from: object) =>
+    store.auditReader.page({ chain: 'acme', filter: { action: 'channel.show' }, limit: 3, from });
+  const newest = await read({});
+  const older = await read({ before: newest.next });
+  const oldest = await read({ before: older.next });
+  assert.deepEqual(
+    [newest, older, oldest].flatMap(ids),
+    [7, 6, 5, 4, 3, 2, 1].map((n) => `req-${n}`),
+  );
+  assert.equal(oldest.next, undefined);
+
+  const first = await read({ after: 0 });
+  const second = await read({ after: first.next });
+  const third = await read({ after: second.next });
+  assert.deepEqual(
+    [first, second, third].flatMap(ids),
+    [1, 2, 3, 4, 5, 6, 7].map((n) => `req-${n}`),
+  );
+  assert.equal(third.next, third.head);
+  const nothing = await read({ after: third.next });
+  assert.deepEqual([nothing.entries, nothing.next], [[], third.head]);
+  await store.audit.append(aRecord('channel.show', { requestId: 'req-8' }));
+  assert.deepEqual(ids(await read({ after: third.next })), ['req-8']);
+});
+
+const filters: readonly (readonly [string, AuditFilter, readonly number[]])[] = [
+  ['caller', { caller: 'bob' }, [4, 2]],
+  ['request id', { requestId: 'req-3' }, [3]],
+  ['channel', { channel: 'ch_2' }, []],
+  ['result', { result: 'ok', action: 'channel.show' }, [4, 3, 2, 1]],
+  ['time, from the first instant on and before the second', { since: minute(2), until: minute(4) }, [3, 2]],
+];
+
+for (const [what, filter, expected] of filters) {
+  test(`shows only the records of one ${what}`, async (t) => {
+    const { store } = await useStore(t);
+    await fill(store);
+    await written(store, 4);
+    const page = await store.auditReader.page({ chain: 'acme', filter, limit: 10, from: {} });
+    assert.deepEqual(
+      ids(page),
+      expected.map((n) => `req-${n}`),
+    );
+  });
+}
+
+test('keeps the chains apart', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store);
+  await store.audit.append(aRecord('tenant.list', { tenant: undefined, requestId: 'of-the-installation' }));
+  const installation = await store.auditReader.page({ chain: '', filter: {}, limit: 10, from: {} });
+  assert.ok(ids(installation).includes('of-the-installation'));
+  const tenant = await store.auditReader.page({ chain: 'acme', filter: {}, limit: 10, from: {} });
+  assert.ok(!ids(tenant).includes('of-the-installation'));
+  assert.deepEqual(await store.auditReader.page({ chain: 'nobody', filter: {}, limit: 10, from: {} }), {
+    entries: [],
+    next: undefined,
+    head: 0,
+  });
+});

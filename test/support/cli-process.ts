@@ -1,0 +1,62 @@
+/** The `broker` command as a process of its own, as people and cron run it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { atEnd, type Scope, useFolder } from './scope.ts';
+
+const main = fileURLToPath(new URL('../../broker/main.ts', import.meta.url));
+
+export interface CommandResult {
+  readonly exitCode: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Makes the environment of somebody with this identity token. */
+export async function useIdentity(scope: Scope, brokerUrl: string, identityToken: string): Promise<NodeJS.ProcessEnv> {
+  const file = join(await useFolder(scope), 'identity.jwt');
+  await writeFile(file, identityToken, { mode: 0o600 });
+  return { PATH: process.env.PATH, BROKER_URL: brokerUrl, BROKER_TOKEN_FILE: file };
+}
+
+/** Runs a command to its end. */
+export async function runCommand(env: NodeJS.ProcessEnv, ...words: readonly string[]): Promise<CommandResult> {
+  const child = spawn(process.execPath, [main, ...words], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  return { exitCode: child.exitCode, stdout, stderr };
+}
+
+export interface RunningCommand {
+  /** Its lines so far. */
+  readonly lines: readonly string[];
+  readonly said: readonly string[];
+  /** Ends it as Ctrl-C does; answers its exit code. */
+  interrupt(): Promise<number | null>;
+}
+
+/** Starts a command that goes on until it is interrupted; killed at the end of the scope. */
+export function startCommand(scope: Scope, env: NodeJS.ProcessEnv, ...words: readonly string[]): RunningCommand {
+  const child: ChildProcess = spawn(process.execPath, [main, ...words], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const closed = once(child, 'close');
+  atEnd(scope, () => {
+    child.kill('SIGKILL');
+    return closed;
+  });
+  const lines: string[] = [];
+  const said: string[] = [];
+  if (child.stdout) createInterface({ input: child.stdout }).on('line', (line) => lines.push(line));
+  if (child.stderr) createInterface({ input: child.stderr }).on('line', (line) => said.push(line));
+  return {
+    lines,
+    said,
+    async interrupt() {
+      child.kill('SIGINT');
+      await closed;
+      return child.exitCode;
+    },
+  };
+}
