@@ -116,6 +116,9 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   }).listen(config.operations.listen);
   closers.push(() => operations.close());
 
+  if (config.store.migrationDatabaseUrl) {
+    log.warn({}, 'BROKER_MIGRATION_DATABASE_URL is for `broker migrate` only: keep it away from replicas');
+  }
   const store = await available('database', () => openStore({ ...config.store, log }));
   closers.push(() => store.close());
   const cache = openCache({ redisUrl: config.cache.redisUrl, dataKeys, clock, random, randomFraction, log });

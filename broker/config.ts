@@ -5,6 +5,7 @@
 import type * as z from 'zod';
 import { brokerSettings } from './config/broker-settings.ts';
 import { cliSettings } from './config/cli-settings.ts';
+import { databaseSettings } from './config/database-settings.ts';
 import { type Described, describe } from './config/describe.ts';
 import { type Environment, load } from './config/load.ts';
 import { operatorSettings } from './config/operator-settings.ts';
@@ -12,6 +13,9 @@ import { settingsOf } from './config/setting.ts';
 
 /** The configuration of `broker serve`. */
 export type Config = z.output<typeof brokerSettings>;
+
+/** The configuration of the commands that act on the database. */
+export type DatabaseConfig = z.output<typeof databaseSettings>;
 
 /** The configuration of the admin commands. */
 export type CliConfig = z.output<typeof cliSettings>;
@@ -22,6 +26,11 @@ export type OperatorConfig = z.output<typeof operatorSettings>;
 /** Reads the configuration of `broker serve`; throws CONFIG_INVALID with every problem. */
 export function loadConfig(environment: Environment): Config {
   return load(brokerSettings, environment, allNames);
+}
+
+/** Reads the configuration of the commands that act on the database; throws CONFIG_INVALID with every problem. */
+export function loadDatabaseConfig(environment: Environment): DatabaseConfig {
+  return load(databaseSettings, environment, allNames);
 }
 
 /** Reads the configuration of the admin commands; throws CONFIG_INVALID with every problem. */
@@ -39,7 +48,8 @@ export function describeConfig(): Described {
   return describe([
     {
       title: 'The broker',
-      about: 'Read by `broker serve` and `broker migrate`.',
+      about:
+        'Read by `broker serve`. `broker migrate` needs those of the database and the log only, and reads them from here, too.',
       settings: settingsOf(brokerSettings),
     },
     {

@@ -1,9 +1,9 @@
 /** Runs the broker as a process: configuration, log, signals. */
 import process from 'node:process';
 import { startBroker } from './broker.ts';
-import { loadConfig } from './config.ts';
+import { loadConfig, loadDatabaseConfig } from './config.ts';
 import { createLog } from './observability/log.ts';
-import { openStore } from './store/open-store.ts';
+import { type Migrated, migrateStore } from './store/open-store.ts';
 
 type Environment = Parameters<typeof loadConfig>[0];
 
@@ -28,14 +28,10 @@ export async function serve(environment: Environment, version: string): Promise<
   }
 }
 
-/** Brings the database to this version; answers the names of the migrations that were run. */
-export async function migrate(environment: Environment): Promise<readonly string[]> {
-  const config = loadConfig(environment);
-  const applied: string[] = [];
-  const log = createLog({ level: config.operations.logLevel });
-  const store = await openStore({ ...config.store, log, onMigrated: (names) => applied.push(...names) });
-  await store.close();
-  return applied;
+/** Brings the database to this version, as the owner of its tables. */
+export async function migrate(environment: Environment): Promise<Migrated> {
+  const config = loadDatabaseConfig(environment);
+  return migrateStore({ ...config.store, log: createLog({ level: config.operations.logLevel }) });
 }
 
 function signalled(): Promise<NodeJS.Signals> {

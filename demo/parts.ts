@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../stack/free-port.ts';
 import { startPostgres } from '../stack/postgres.ts';
+import { giveToOwner, urlAs } from '../stack/postgres-roles.ts';
 import { startProcess } from '../stack/process.ts';
 import { startRedis } from '../stack/redis.ts';
 import { startVault, type Vault } from '../stack/vault.ts';
@@ -19,7 +20,10 @@ export const logFolder = join(house, '.data/demo-logs');
 
 export interface Parts {
   readonly vault: Vault;
+  /** As the role that the broker runs as. */
   readonly databaseUrl: string;
+  /** As the owner of the tables. */
+  readonly databaseOwnerUrl: string;
   readonly redisUrl: string;
   /** For credentials and other files of this run; gone at the end. */
   readonly folder: string;
@@ -47,7 +51,15 @@ export async function startParts(closers: Closers, env: NodeJS.ProcessEnv): Prom
       ),
     );
   const [vault, postgres, redis] = await Promise.all(started);
-  return { vault, databaseUrl: postgres.url('postgres'), redisUrl: redis.url, folder };
+  const superuser = postgres.url('postgres');
+  await giveToOwner(superuser, 'postgres');
+  return {
+    vault,
+    databaseUrl: urlAs('runtime', superuser, 'postgres'),
+    databaseOwnerUrl: urlAs('owner', superuser, 'postgres'),
+    redisUrl: redis.url,
+    folder,
+  };
 }
 
 /** Starts the practice Google and answers when it listens. */

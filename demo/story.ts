@@ -80,6 +80,9 @@ export async function tellStory(
   const broker = await teller.step(
     'The broker starts, with a login that may do only what its policy lists',
     async () => {
+      const owner = { DATABASE_URL: parts.databaseUrl, BROKER_MIGRATION_DATABASE_URL: parts.databaseOwnerUrl };
+      await createAdmin(teller, owner).brokerSays('migrate');
+      teller.say('The owner of the tables makes them; the broker itself can change no table and no record of an act.');
       const running = await startBrokerProcess(closers, {
         ...googleSettings(googleUrl, env),
         BROKER_LISTEN: `127.0.0.1:${ports.broker}`,

@@ -22,8 +22,8 @@ export interface CommandContext {
 export interface Processes {
   /** Runs the broker until it is stopped. */
   readonly serve: () => Promise<void>;
-  /** Brings the database to this version; answers what was done, oldest first. */
-  readonly migrate: () => Promise<readonly string[]>;
+  /** Brings the database to this version; answers which migrations were run and which role was given its rights. */
+  readonly migrate: () => Promise<{ readonly migrations: readonly string[]; readonly grantedTo: string | undefined }>;
 }
 
 /** Acts on Vault with the operator's own login; main.ts wires them to vault-policies/. */

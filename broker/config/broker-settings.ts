@@ -75,9 +75,17 @@ export const brokerSettings = z.object({
     databaseUrl: setting(
       'DATABASE_URL',
       is.connectionString('postgres', 'postgresql').optional(),
-      'The PostgreSQL database. Where it is not set, a PostgreSQL of the broker’s own runs in the data directory: for one replica only.',
+      'The PostgreSQL database, as the role that the broker runs as. Where it is not set, a PostgreSQL of the broker’s own runs in the data directory: for one replica only.',
       {
         example: 'postgresql://broker@db.example.com/broker?sslmode=verify-full',
+      },
+    ),
+    migrationDatabaseUrl: setting(
+      'BROKER_MIGRATION_DATABASE_URL',
+      is.connectionString('postgres', 'postgresql').optional(),
+      'The same database as the owner of its tables. For `broker migrate` only, which then gives the role in DATABASE_URL what the broker needs; keep it away from replicas.',
+      {
+        example: 'postgresql://broker_owner@db.example.com/broker?sslmode=verify-full',
       },
     ),
     dataDirectory: setting(

@@ -14,6 +14,7 @@ import * as auditLog from './migrations/0005-audit-log.ts';
 import * as auditChain from './migrations/0006-audit-chain.ts';
 import * as outbox from './migrations/0010-outbox.ts';
 import { translatePostgresError } from './postgres-error.ts';
+import { grantToRuntime, requireOwner, requireRole } from './roles.ts';
 import type { Schema } from './schema.ts';
 
 const migrations: Readonly<Record<string, Migration>> = {
@@ -27,20 +28,41 @@ const migrations: Readonly<Record<string, Migration>> = {
 };
 const migrationTable = 'schema_migrations';
 
+export interface MigrateOptions extends Pick<DatabaseOptions, 'url' | 'applicationName'> {
+  /** The role of the running broker, where that is another than the one in `url`: it is given its rights. */
+  readonly runtimeRole?: string | undefined;
+}
+
 /**
- * Runs the pending migrations, without a limit of time, and answers their names. Throws CONFIG_INVALID, with a sentence
- * for the operator, where the database belongs to a newer broker; it is left as it is then.
+ * Runs the pending migrations, without a limit of time, and answers their names; then gives the role of the running
+ * broker its rights, which a repeated call mends. Throws CONFIG_INVALID, with a sentence for the operator, where the
+ * database belongs to a newer broker; it is left as it is then.
  */
-export async function migrate({
-  url,
-  applicationName,
-}: Pick<DatabaseOptions, 'url' | 'applicationName'>): Promise<readonly string[]> {
+export async function migrate({ url, applicationName, runtimeRole }: MigrateOptions): Promise<readonly string[]> {
   const database = createDatabase({ url, applicationName, statementTimeoutMs: 0 });
   try {
-    return await database.run(migrateAll);
+    return await database.run(async (db) => {
+      const role = await requireOwner(db);
+      if (runtimeRole !== undefined) await requireRole(db, runtimeRole);
+      const applied = await migrateAll(db);
+      if (runtimeRole !== undefined && runtimeRole !== role.name) await grantToRuntime(db, runtimeRole);
+      return applied;
+    });
   } finally {
     await database.close();
   }
+}
+
+/**
+ * The migrations that the database lacks, oldest first; all of them where it was never opened to this role. Throws CONFIG_INVALID where it
+ * belongs to a newer broker.
+ */
+export async function pendingMigrations(db: Kysely<Schema>): Promise<readonly string[]> {
+  const { rows } = await sql<{ readable: boolean | null }>`
+    select has_table_privilege(to_regclass(${migrationTable}), 'select') as readable`.execute(db);
+  const applied = rows[0]?.readable ? await appliedMigrations(db) : [];
+  refuseNewer(applied);
+  return Object.keys(migrations).filter((name) => !applied.includes(name));
 }
 
 async function migrateAll(db: Kysely<Schema>): Promise<readonly string[]> {
@@ -52,14 +74,18 @@ async function migrateAll(db: Kysely<Schema>): Promise<readonly string[]> {
   });
   const { error, results = [] } = await migrator.migrateToLatest();
   if (error === undefined) return results.map((result) => result.migrationName);
-  await refuseNewerDatabase(db);
+  refuseNewer(await appliedMigrations(db));
   throw translatePostgresError(error);
 }
 
-async function refuseNewerDatabase(db: Kysely<Schema>): Promise<void> {
-  const applied = await sql<{ name: string }>`select name from ${sql.table(migrationTable)} order by name`.execute(db);
-  const newer = applied.rows.find(({ name }) => !(name in migrations));
+async function appliedMigrations(db: Kysely<Schema>): Promise<readonly string[]> {
+  const { rows } = await sql<{ name: string }>`select name from ${sql.table(migrationTable)} order by name`.execute(db);
+  return rows.map(({ name }) => name);
+}
+
+function refuseNewer(applied: readonly string[]): void {
+  const newer = applied.find((name) => !(name in migrations));
   if (newer === undefined) return;
-  const problem = `the database belongs to a newer broker (it has "${newer.name}"): start that version or a later one`;
+  const problem = `the database belongs to a newer broker (it has "${newer}"): start that version or a later one`;
   throw new BrokerError('CONFIG_INVALID', { detail: problem, problems: [problem] });
 }

@@ -1,53 +1,96 @@
-/** Opens the system of record: the database that `DATABASE_URL` names, or a PostgreSQL of the broker's own; migrated. */
-import { join } from 'node:path';
+/**
+ * Opens the system of record, or migrates it.
+ *
+ * A database whose tables belong to another role is migrated as that role only (`broker migrate`), and checked here. One
+ * whose tables belong to the role that the broker runs as is migrated at its start.
+ */
+
 import type { Secret } from '../domain/secret.ts';
+import { BrokerError } from '../errors.ts';
 import type { Store } from '../ports.ts';
-import { createDatabase } from './database.ts';
-import { startEmbeddedPostgres } from './embedded-postgres.ts';
-import { migrate } from './migrate.ts';
+import { createDatabase, type Database } from './database.ts';
+import { migrate, pendingMigrations } from './migrate.ts';
+import { openServer, roleOf, type ServerSettings } from './open-server.ts';
+import { compareRights, howToMigrate, type RoleState, requireRights, roleState } from './roles.ts';
 import { createStore } from './store.ts';
 
-export interface StoreSettings {
-  readonly databaseUrl?: Secret<string> | undefined;
-  /** Where the broker's own PostgreSQL keeps its data when there is no `databaseUrl`. */
-  readonly dataDirectory: string;
-  /** Told the names of the migrations that were run. */
-  readonly onMigrated?: (names: readonly string[]) => void;
-  readonly log: {
-    info(fields: object, message: string): void;
-    warn(fields: object, message: string): void;
-    debug(fields: object, message: string): void;
-  };
-}
+const migrator = 'token-broker migrate';
 
-/** Throws STORE_UNAVAILABLE where the database cannot be reached, CONFIG_INVALID where it belongs to a newer broker. */
-export async function openStore(settings: StoreSettings): Promise<Store & { close(): Promise<void> }> {
-  const { databaseUrl, log } = settings;
-  const embedded = databaseUrl ? undefined : await startOwn(settings);
+/**
+ * Throws STORE_UNAVAILABLE where the database cannot be reached, CONFIG_INVALID where it belongs to a newer broker, or to
+ * an older one and another role, or where the role lacks rights.
+ */
+export async function openStore(settings: ServerSettings): Promise<Store & { close(): Promise<void> }> {
+  const { log } = settings;
+  const server = await openServer(settings);
+  const database = createDatabase({ url: server.url, applicationName: 'token-broker' });
+  const close = async () => {
+    await database.close();
+    await server.stop();
+  };
   try {
-    const url = databaseUrl?.reveal() ?? embedded?.url('postgres') ?? '';
-    const applied = await migrate({ url, applicationName: 'token-broker migrate' });
-    settings.onMigrated?.(applied);
-    if (applied.length > 0) log.info({ migrations: applied }, 'database brought to this version');
-    const database = createDatabase({ url, applicationName: 'token-broker' });
-    return {
-      ...createStore({ database }),
-      async close() {
-        await database.close();
-        await embedded?.stop();
-      },
-    };
+    if (server.ownerUrl !== undefined) {
+      const runtimeRole = roleOf(server.url);
+      logMigrations(log, await migrate({ url: server.ownerUrl, applicationName: migrator, runtimeRole }));
+    }
+    const role = await database.run(roleState);
+    const pending = await database.run(pendingMigrations);
+    if (pending.length > 0) {
+      if (!role.mayMigrate) throw notCurrent(role, pending);
+      logMigrations(log, await migrate({ url: server.url, applicationName: migrator }));
+    }
+    await checkRights(database, role, log);
+    return { ...createStore({ database }), close };
   } catch (error) {
-    await embedded?.stop();
+    await close();
     throw error;
   }
 }
 
-function startOwn({ dataDirectory, log }: StoreSettings) {
-  const directory = join(dataDirectory, 'postgres');
-  log.warn(
-    { directory },
-    'DATABASE_URL is not set: keeping the record in a PostgreSQL of our own, for one replica only',
-  );
-  return startEmbeddedPostgres({ directory, durable: true, log: (line) => log.debug({ line }, 'postgres') });
+export interface MigrateSettings extends ServerSettings {
+  /** Connects as the owner of the tables; not set where that is the role in `databaseUrl`. */
+  readonly migrationDatabaseUrl?: Secret<string> | undefined;
+}
+
+/** What `broker migrate` did. */
+export interface Migrated {
+  /** The names of the migrations that were run, oldest first. */
+  readonly migrations: readonly string[];
+  /** The role that was given the rights of a running broker; undefined where the owner runs the broker. */
+  readonly grantedTo: string | undefined;
+}
+
+/** Brings the database to this version, as its owner. Throws as `migrate` does, and STORE_UNAVAILABLE. */
+export async function migrateStore(settings: MigrateSettings): Promise<Migrated> {
+  const server = await openServer(settings);
+  try {
+    const url = settings.migrationDatabaseUrl?.reveal() ?? server.ownerUrl ?? server.url;
+    const runtimeRole = roleOf(server.url);
+    const migrations = await migrate({ url, applicationName: migrator, runtimeRole });
+    return { migrations, grantedTo: runtimeRole === roleOf(url) ? undefined : runtimeRole };
+  } finally {
+    await server.stop();
+  }
+}
+
+async function checkRights(database: Database, role: RoleState, log: ServerSettings['log']): Promise<void> {
+  const rights = await database.run(compareRights);
+  requireRights(role, rights);
+  if (role.mayMigrate) {
+    log.warn(
+      { role: role.name },
+      'the broker runs as the owner of its tables: only a trigger guards the audit record against it',
+    );
+  } else if (rights.exceeds.length > 0) {
+    log.warn({ role: role.name, exceeds: rights.exceeds }, 'the role of the broker may do more than it needs');
+  }
+}
+
+function logMigrations(log: ServerSettings['log'], migrations: readonly string[]): void {
+  if (migrations.length > 0) log.info({ migrations }, 'database brought to this version');
+}
+
+function notCurrent(role: RoleState, [next = '']: readonly string[]): BrokerError {
+  const problem = `the database is not at the version of this broker (it lacks "${next}"), and the role "${role.name}" may not change it: ${howToMigrate}`;
+  return new BrokerError('CONFIG_INVALID', { detail: problem, problems: [problem] });
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sql } from 'kysely';
-import { useStore } from '../support/store.ts';
+import { ownerUrl, superuserUrl } from '../support/postgres.ts';
+import { useConnection, useStore } from '../support/store.ts';
 import { aChannel, aRecord, fill, minute } from '../support/store-fixtures.ts';
 
 test('gives records back as they were written, newest first', async (t) => {
@@ -44,12 +45,12 @@ for (const [act, statement] of [
     "set local session_replication_role = replica; update audit_log set caller = 'mallory'",
   ],
 ] as const) {
-  test(`cannot be ${act}, even by the owner of the table`, async (t) => {
-    const { store, database } = await useStore(t);
+  test(`cannot be ${act}, even by a superuser`, async (t) => {
+    const { store, url } = await useStore(t);
     const record = aRecord('token.release');
     await store.audit.append(record);
     await assert.rejects(
-      database.transaction((trx) => sql.raw(statement).execute(trx)),
+      useConnection(t, superuserUrl(url)).transaction((trx) => sql.raw(statement).execute(trx)),
       /sqlstate 42501/,
     );
     assert.deepEqual(await store.audit.list({ limit: 10 }), [record]);
@@ -57,9 +58,10 @@ for (const [act, statement] of [
 }
 
 test('undoes a change whose record cannot be written', async (t) => {
-  const { store, database } = await useStore(t);
+  const { store, url } = await useStore(t);
   await fill(store);
-  await database.run((db) => sql`alter table audit_log rename to audit_log_away`.execute(db));
+  const owner = useConnection(t, ownerUrl(url));
+  await owner.run((db) => sql`alter table audit_log rename to audit_log_away`.execute(db));
   await assert.rejects(store.channels.create(aChannel(), aRecord('channel.add')), { code: 'INTERNAL' });
   await assert.rejects(store.audit.append(aRecord('token.release')), { code: 'AUDIT_UNAVAILABLE' });
   assert.equal(await store.channels.find('ch_1'), undefined);

@@ -8,9 +8,9 @@ import { migrate } from '../../broker/store/migrate.ts';
 import { createStore } from '../../broker/store/store.ts';
 import { useMuteProxy } from '../support/mute-proxy.ts';
 import { until } from '../support/poll.ts';
-import { useOwnPostgres } from '../support/postgres.ts';
+import { superuserUrl, useOwnPostgres } from '../support/postgres.ts';
 import { atEnd } from '../support/scope.ts';
-import { useStore } from '../support/store.ts';
+import { useConnection, useStore } from '../support/store.ts';
 import { anActiveChannel, aRecord, fill, minute, start } from '../support/store-fixtures.ts';
 
 const workload = 'spiffe://example.org/workload/uploader';
@@ -68,12 +68,13 @@ test('a change of state by the store is heard, with what it was before', async (
 });
 
 test('changes made by hand are heard: state, generation, accesses, rows deleted and tables emptied', async (t) => {
-  const { store, database } = await useStore(t);
+  const { store, url } = await useStore(t);
+  const byHand = useConnection(t, superuserUrl(url));
   await fill(store, anActiveChannel());
   const { heard, told } = await useFollower(t, store);
   const next = async (what: string, statement: RawBuilder<unknown>) => {
     heard.length = 0;
-    await run(database, statement);
+    await run(byHand, statement);
     await until(what, () => heard.length > 0);
     return heard.map(({ channel, former, present }) => [channel, former?.generation, present?.state]);
   };
@@ -89,7 +90,7 @@ test('changes made by hand are heard: state, generation, accesses, rows deleted 
   assert.deepEqual(await next('a deletion', sql`delete from channels`), [['ch_1', 2, undefined]]);
 
   const before = told.lookAgain;
-  await run(database, sql`truncate workload_access`);
+  await run(byHand, sql`truncate workload_access`);
   await until('a table is emptied', () => told.lookAgain === before + 1);
 });
 
@@ -187,11 +188,12 @@ test('a connection that is dead without a word is found out', async (t) => {
 });
 
 test('old entries are deleted, a bounded number at once', async (t) => {
-  const { store, database } = await useStore(t);
+  const { store, database, url } = await useStore(t);
   await fill(store, anActiveChannel());
   for (const state of ['suspended', 'active', 'suspended'])
     await run(database, sql`update channels set state = ${state}`);
-  await run(database, sql`update outbox set at = at - interval '25 hours' where id < (select max(id) from outbox)`);
+  const byHand = useConnection(t, superuserUrl(url));
+  await run(byHand, sql`update outbox set at = at - interval '25 hours' where id < (select max(id) from outbox)`);
   assert.equal(await store.changes.prune(24 * 3_600_000, 1), 1);
   assert.equal(await store.changes.prune(24 * 3_600_000, 10), 1);
   assert.equal(await store.changes.prune(24 * 3_600_000, 10), 0);

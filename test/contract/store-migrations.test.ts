@@ -4,9 +4,9 @@ import { test } from 'node:test';
 import { sql } from 'kysely';
 import { createDatabase } from '../../broker/store/database.ts';
 import { migrate } from '../../broker/store/migrate.ts';
-import { useDatabase } from '../support/postgres.ts';
+import { ownerUrl, useDatabase } from '../support/postgres.ts';
 import { atEnd } from '../support/scope.ts';
-import { useMigratedDatabase } from '../support/store.ts';
+import { useConnection, useMigratedDatabase } from '../support/store.ts';
 
 test('migrates an empty database once when several brokers start at the same time', async (t) => {
   const url = await useDatabase(t);
@@ -21,12 +21,9 @@ test('migrates an empty database once when several brokers start at the same tim
 
 test('refuses a database of a newer broker with a sentence for the operator', async (t) => {
   const url = await useMigratedDatabase(t);
-  const database = createDatabase({ url, applicationName: 'test' });
-  atEnd(t, () => database.close());
-  await database.run((db) =>
-    sql`insert into schema_migrations values ('0099-later', '2030-01-01T00:00:00Z')`.execute(db),
-  );
-  await assert.rejects(migrate({ url, applicationName: 'test' }), {
+  const owner = useConnection(t, ownerUrl(url));
+  await owner.run((db) => sql`insert into schema_migrations values ('0099-later', '2030-01-01T00:00:00Z')`.execute(db));
+  await assert.rejects(migrate({ url: ownerUrl(url), applicationName: 'test' }), {
     code: 'CONFIG_INVALID',
     problems: ['the database belongs to a newer broker (it has "0099-later"): start that version or a later one'],
   });

@@ -18,6 +18,7 @@ import { useRedis } from '../support/redis.ts';
 import { useFolder } from '../support/scope.ts';
 import { type SecretKind, searchFor, watchSecrets } from '../support/secret-search.ts';
 import { isReady, readToken, sidecarEnvironment, sidecarMain } from '../support/sidecar.ts';
+import { migratedDatabase } from '../support/store.ts';
 import { useVaultFront } from '../support/vault-front.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
 import { useWorkload } from '../support/workload.ts';
@@ -89,7 +90,7 @@ test('no secret is in what the programs print, in their arguments, environments 
   const [postgres, redis, vault] = await Promise.all([useOwnPostgres(t), useRedis(t), useSetUpVault(t)]);
   const world = await useWorld(t, {
     vault,
-    databaseUrl: postgres.url('postgres'),
+    databaseUrl: await migratedDatabase(postgres.url('postgres')),
     redisUrl: redis.url,
     google: { signingKey },
     client: { rotateRefreshTokens: true },

@@ -12,6 +12,7 @@ import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { createOwnerBrowser } from '../support/owner-browser.ts';
+import { superuserUrl } from '../support/postgres.ts';
 import { useRedis } from '../support/redis.ts';
 import { useFolder } from '../support/scope.ts';
 import { type Exchange, type Leak, type SecretKind, searchFor, watchSecrets } from '../support/secret-search.ts';
@@ -98,7 +99,7 @@ test('no secret is left anywhere by the whole story', async (t) => {
   const leaks: Leak[] = [
     ...searchFor(watch.secrets, 'broker log', world.broker.log.join('')),
     ...searchFor(watch.secrets, 'sidecar log', JSON.stringify(sidecar.log)),
-    ...searchFor(watch.secrets, 'database', await dumpDatabase(world.databaseUrl)),
+    ...searchFor(watch.secrets, 'database', await dumpDatabase(superuserUrl(world.databaseUrl))),
     ...searchFor(watch.secrets, 'Redis', await dumpRedis(redis.url)),
     ...searchFor(watch.secrets, 'output of a command', cliOutput),
     ...answers.flatMap((exchange) =>

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createOwnerBrowser } from '../support/owner-browser.ts';
 import { useOwnPostgres } from '../support/postgres.ts';
+import { migratedDatabase } from '../support/store.ts';
 import { useOwnVault } from '../support/vault.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
 import { owner, useWorld, type World } from '../support/world.ts';
@@ -58,7 +59,7 @@ test('Vault is sealed before the callback: the code is not redeemed, so nothing 
 
 test('PostgreSQL is gone at the moment of writing: the owner is told, and the link works when it is back', async (t) => {
   const server = await useOwnPostgres(t);
-  const world = await useWorld(t, { databaseUrl: server.url('postgres') });
+  const world = await useWorld(t, { databaseUrl: await migratedDatabase(server.url('postgres')) });
   const { id, consentLink } = await world.addChannel();
 
   const page = await consentWith(world, consentLink, () => server.halt());

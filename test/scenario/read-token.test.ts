@@ -6,6 +6,7 @@ import { youtubeScope } from '../fake-google/scopes.ts';
 import { useBroker } from '../support/broker.ts';
 import { useOwnPostgres } from '../support/postgres.ts';
 import { useRedis } from '../support/redis.ts';
+import { migratedDatabase } from '../support/store.ts';
 import { type TestWorkload, useWorkload } from '../support/workload.ts';
 import { owner, useWorld, type World } from '../support/world.ts';
 
@@ -203,7 +204,7 @@ describe('the broker', () => {
 
   test('releases nothing that it cannot put on record', async (t) => {
     const postgres = await useOwnPostgres(t);
-    const world = await useWorld(t, { databaseUrl: postgres.url('postgres') });
+    const world = await useWorld(t, { databaseUrl: await migratedDatabase(postgres.url('postgres')) });
     const channel = await world.connectedChannel();
     const workload = await useWorkload(t, world, { reads: [channel] });
     await workload.getAccessToken({ channelId: channel });

@@ -48,7 +48,7 @@ const processes: Processes = {
   serve: async () => {
     throw new BrokerError('CONFIG_INVALID', { problems: ['VAULT_ADDR is not set.', 'BROKER_LISTEN is empty.'] });
   },
-  migrate: async () => ['0001-first'],
+  migrate: async () => ({ migrations: ['0001-first'], grantedTo: 'broker' }),
 };
 
 /** Runs one line as a shell would, as far as the transcripts need a shell. */

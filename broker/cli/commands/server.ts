@@ -11,11 +11,13 @@ export function addServerCommands(program: Command, { output, processes }: Comma
 
   program
     .command('migrate')
-    .description('bring the database to this version (serve does it, too)')
+    .description('bring the database to this version, as the owner of its tables')
     .action(async () => {
-      const done = await processes.migrate();
-      for (const name of done) output.say(`done  ${name}`);
-      if (done.length === 0) output.say('The database is up to date.');
+      const { migrations, grantedTo } = await processes.migrate();
+      for (const name of migrations) output.say(`done  ${name}`);
+      if (migrations.length === 0) output.say('The database is up to date.');
+      if (grantedTo === undefined) return;
+      output.say(`The role ${grantedTo} has the rights that a running broker needs, and no other.`);
     });
 
   program

@@ -1,0 +1,31 @@
+/**
+ * What the role of the running broker may do with each table: as much as the code in this folder does, and nothing more.
+ * `broker migrate` grants it, `broker serve` checks it. A test holds it to the code and to PostgreSQL.
+ *
+ * Nothing else is needed: identity columns, LISTEN and NOTIFY ask for no right of their own, and the role creates nothing.
+ */
+import type { Schema } from './schema.ts';
+
+/** A right on a table, as PostgreSQL names it. `FOR UPDATE` and `ON CONFLICT DO UPDATE` need `update`, too. */
+export type Privilege = 'select' | 'insert' | 'update' | 'delete';
+
+export const runtimePrivileges = {
+  tenants: ['select', 'insert'],
+  oauth_clients: ['select', 'insert'],
+  channels: ['select', 'insert', 'update'],
+  consents: ['select', 'insert', 'update'],
+  workload_access: ['select', 'insert', 'update'],
+  audit_log: ['select', 'insert'],
+  audit_chains: ['select', 'insert', 'update'],
+  outbox: ['select', 'insert', 'delete'],
+  schema_migrations: ['select'],
+} as const satisfies Readonly<Record<keyof Schema | 'schema_migrations', readonly Privilege[]>>;
+
+/** What could be granted on a table (PostgreSQL, "Privileges"). */
+const tablePrivileges = ['select', 'insert', 'update', 'delete', 'truncate', 'references', 'trigger'] as const;
+
+/** Every right that there could be, and whether the running broker has it. */
+export const tableRights: readonly { readonly table: string; readonly privilege: string; readonly needed: boolean }[] =
+  Object.entries(runtimePrivileges).flatMap(([table, needed]: [string, readonly string[]]) =>
+    tablePrivileges.map((privilege) => ({ table, privilege, needed: needed.includes(privilege) })),
+  );
