@@ -6,6 +6,7 @@
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as timer } from 'node:timers/promises';
 import { openCache } from './cache/open-cache.ts';
 import type { Config } from './config.ts';
@@ -24,6 +25,7 @@ import type { Log } from './observability/log.ts';
 import { createMetrics } from './observability/metrics.ts';
 import type { AccessTokenCache, Clock, Store } from './ports.ts';
 import { whenAvailable } from './resilience.ts';
+import { openRefreshTokenSpool } from './spool/refresh-token-spool.ts';
 import { openStore } from './store/open-store.ts';
 import { createVaultConnection } from './vault/connection.ts';
 import { createDataKeys } from './vault/data-keys.ts';
@@ -124,6 +126,16 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   const cache = openCache({ redisUrl: config.cache.redisUrl, dataKeys, clock, random, randomFraction, log });
   closers.push(() => cache.close());
   opened = { store, cache };
+  let wakeScheduler = () => {};
+  const spool = await openRefreshTokenSpool({
+    directory: join(config.store.dataDirectory, 'received'),
+    dataKeys,
+    clock,
+    random,
+    log,
+    onWaiting: () => wakeScheduler(),
+  });
+  metrics.spooledTokens(() => spool.waiting().length);
 
   const google = createAuthorizationServer({
     settings: {
@@ -153,6 +165,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   const flows = createFlows({
     store,
     keys,
+    spool,
     dpopKeys,
     secrets,
     google,
@@ -194,6 +207,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   );
   closers.push(identity.stop);
 
+  wakeScheduler = flows.scheduler.wake;
   flows.scheduler.start();
   closers.push(() => flows.scheduler.stop());
 

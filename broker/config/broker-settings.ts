@@ -91,7 +91,7 @@ export const brokerSettings = z.object({
     dataDirectory: setting(
       'BROKER_DATA_DIR',
       is.path,
-      'Where the broker keeps its own PostgreSQL when DATABASE_URL is not set.',
+      'Where the broker keeps, encrypted, what it could not store yet, and its own PostgreSQL when DATABASE_URL is not set. Put it on a disk that outlives the process.',
       { default: '.data' },
     ),
   }),

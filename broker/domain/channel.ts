@@ -22,6 +22,7 @@ export type ChannelState = (typeof channelStates)[number];
 export type StateReason =
   | 'created'
   | 'consented'
+  | 'newer_token_stored'
   | 'grant_revoked_or_expired'
   | 'session_control'
   | 'admin_policy_enforced'

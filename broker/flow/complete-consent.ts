@@ -17,8 +17,18 @@ import { hashSecret, refreshTokenHash } from '../domain/identifier.ts';
 import { missingScopes } from '../domain/scope.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { TokenEndpointFailure } from '../domain/token-endpoint-failure.ts';
-import { BrokerError } from '../errors.ts';
-import type { AuthorizationServer, Clock, ReceivedGrant, Store, TenantKeys, TokenResponse } from '../ports.ts';
+import { asBrokerError, BrokerError } from '../errors.ts';
+import type {
+  AuthorizationServer,
+  Clock,
+  ConsentedToken,
+  ReceivedGrant,
+  RefreshTokenSpool,
+  SpoolEntry,
+  Store,
+  TenantKeys,
+  TokenResponse,
+} from '../ports.ts';
 import { persist } from '../resilience.ts';
 import { verifierGeneration } from './begin-consent.ts';
 import type { FailConsent } from './fail-consent.ts';
@@ -35,12 +45,13 @@ export interface CompleteConsentInput {
 export function createCompleteConsent(deps: {
   store: Store;
   keys: TenantKeys;
+  spool: RefreshTokenSpool;
   google: AuthorizationServer;
   failConsent: FailConsent;
   settleGrant: SettleGrant;
   clock: Clock;
 }) {
-  const { store, keys, google, failConsent, settleGrant, clock } = deps;
+  const { store, keys, spool, google, failConsent, settleGrant, clock } = deps;
 
   return async (caller: Owner, input: CompleteConsentInput): Promise<ConsentOutcome> => {
     const response = parseAuthorizationResponse(input.parameters, google.issuer);
@@ -57,8 +68,9 @@ export function createCompleteConsent(deps: {
     const client = await store.oauthClients.find(consent.oauthClient);
     if (!client) return fail('client_rejected');
     const codeVerifier = await readVerifier(channel, request.codeVerifierEncrypted);
+    const place = codeVerifier && (await unlessVaultFails(() => spool.prepare(channel.tenant)));
     // Found before the code is redeemed, so that nothing is lost: the owner can start over.
-    if (!codeVerifier) return fail('vault_unavailable');
+    if (!codeVerifier || !place) return fail('vault_unavailable');
 
     const outcome = await google.exchangeCode(client, response.code, codeVerifier);
     if (!outcome.ok) return fail(failureOf(outcome.failure), { class: outcome.failure.class });
@@ -77,8 +89,12 @@ export function createCompleteConsent(deps: {
         nonce: request.nonce,
       });
     }
-    const received = await receive(caller, consent, channel, outcome.tokens, outcome.tokens.refreshToken, scopes);
-    if (!received) return fail('vault_unavailable', { lost: fingerprint(outcome.tokens.refreshToken.reveal()) });
+    const token = consentedToken(caller, consent, channel, outcome.tokens, outcome.tokens.refreshToken, scopes);
+    // On this replica's disk first: from here on it needs neither Vault nor PostgreSQL nor this process.
+    const entry = await place.keep(token);
+    const received = await receive(token, entry);
+    if (received === 'kept') return { kind: 'received', tenant: channel.tenant, channelName: channel.name };
+    if (received === 'lost') return fail('vault_unavailable', { lost: fingerprint(token.refreshToken.reveal()) });
     return settleGrant(caller, { consent, channel, received, tokens: outcome.tokens, nonce: request.nonce });
   };
 
@@ -115,34 +131,59 @@ export function createCompleteConsent(deps: {
     return unlessVaultFails(() => keys.decrypt(context, encrypted));
   }
 
-  /** Encrypts and stores the refresh token; undefined where Vault failed to the end and it is lost. */
+  /**
+   * Encrypts and stores the refresh token. Where Vault or PostgreSQL failed to the end, it is `kept` in the spool, from
+   * which the scheduler stores it, or `lost`, where the disk has refused it, too.
+   */
   async function receive(
+    token: ConsentedToken,
+    entry: SpoolEntry | undefined,
+  ): Promise<ReceivedGrant | 'kept' | 'lost'> {
+    const { tenant, channel, generation, refreshToken } = token;
+    try {
+      const received: ReceivedGrant = {
+        consentId: token.consentId,
+        generation,
+        refreshTokenEncrypted: await persist(() => keys.encrypt({ tenant, channel, generation }, refreshToken)),
+        refreshTokenHash: refreshTokenHash(refreshToken),
+        dpopKeyVersion: token.dpopKeyVersion,
+        scopes: token.scopes,
+        receivedAt: token.receivedAt,
+      };
+      await persist(() => store.consents.receive(received, token.record));
+      await entry?.remove();
+      return received;
+    } catch (error) {
+      entry?.leave();
+      if (entry && asBrokerError(error).row.retry) return 'kept';
+      if (isVaultFailure(error)) return 'lost';
+      throw error;
+    }
+  }
+
+  function consentedToken(
     caller: Owner,
     consent: Consent,
     channel: Channel,
     tokens: TokenResponse,
     refreshToken: Secret<string>,
     scopes: readonly string[],
-  ): Promise<ReceivedGrant | undefined> {
+  ): ConsentedToken {
+    const receivedAt = clock.now();
     const target = { tenant: channel.tenant, channel: channel.id };
     const generation = (channel.grant?.generation ?? 0) + 1;
-    const encrypted = await unlessVaultFails(() =>
-      persist(() => keys.encrypt({ ...target, generation }, refreshToken)),
-    );
-    if (!encrypted) return undefined;
-    const received: ReceivedGrant = {
-      consentId: consent.id,
+    const facts = { consent: consent.id, generation, scopes, userAgent: caller.userAgent?.slice(0, 200) ?? '' };
+    return {
+      kind: 'consented',
+      ...target,
       generation,
-      refreshTokenEncrypted: encrypted,
-      refreshTokenHash: refreshTokenHash(refreshToken),
+      refreshToken,
+      receivedAt,
+      consentId: consent.id,
       dpopKeyVersion: tokens.dpopKeyVersion,
       scopes,
-      receivedAt: clock.now(),
+      record: auditRecord(receivedAt, caller, 'consent.receive', 'ok', target, facts),
     };
-    const facts = { consent: consent.id, generation, scopes, userAgent: caller.userAgent?.slice(0, 200) ?? '' };
-    const record = auditRecord(received.receivedAt, caller, 'consent.receive', 'ok', target, facts);
-    await persist(() => store.consents.receive(received, record));
-    return received;
   }
 }
 
@@ -150,9 +191,13 @@ async function unlessVaultFails<T>(step: () => Promise<T>): Promise<T | undefine
   try {
     return await step();
   } catch (error) {
-    if (error instanceof BrokerError && error.code.startsWith('VAULT_')) return undefined;
+    if (isVaultFailure(error)) return undefined;
     throw error;
   }
+}
+
+function isVaultFailure(error: unknown): boolean {
+  return error instanceof BrokerError && error.code.startsWith('VAULT_');
 }
 
 /** How a failed authorization-code grant is told. */

@@ -1,6 +1,19 @@
+import { auditRecord } from '../domain/audit-record.ts';
 import type { Scheduler } from '../domain/caller.ts';
+import type { Channel } from '../domain/channel.ts';
 import type { Consent } from '../domain/consent.ts';
-import type { AuthorizationServer, Clock, ReceivedGrant, Store, TenantKeys } from '../ports.ts';
+import { refreshTokenHash } from '../domain/identifier.ts';
+import type { Secret } from '../domain/secret.ts';
+import type {
+  AuthorizationServer,
+  Clock,
+  ReceivedGrant,
+  RefreshTokenSpool,
+  SpoolPlace,
+  Store,
+  TenantKeys,
+} from '../ports.ts';
+import { persist } from '../resilience.ts';
 import type { FailConsent } from './fail-consent.ts';
 import type { SettleGrant } from './settle-grant.ts';
 
@@ -12,21 +25,28 @@ const batch = 20;
 
 /**
  * Finishes consents whose refresh token is stored but whose checks were cut off: Google or YouTube did not answer, or
- * the broker was killed. Answers how many were looked at.
+ * the broker was killed. `withoutCallback` names those that need not wait, since no callback can be at work on them.
+ * Answers how many were looked at.
  */
 export function createFinishConsents(deps: {
   store: Store;
   keys: TenantKeys;
+  spool: RefreshTokenSpool;
   google: AuthorizationServer;
   failConsent: FailConsent;
   settleGrant: SettleGrant;
   clock: Clock;
   onFault: (error: unknown) => void;
 }) {
-  const { store, keys, google, failConsent, settleGrant, clock, onFault } = deps;
+  const { store, keys, spool, google, failConsent, settleGrant, clock, onFault } = deps;
 
-  return async (caller: Scheduler): Promise<number> => {
-    const unfinished = await store.consents.unfinished(new Date(clock.now().getTime() - graceMs), batch);
+  return async (caller: Scheduler, withoutCallback: ReadonlySet<string>): Promise<number> => {
+    const now = clock.now().getTime();
+    const before = new Date(now - graceMs);
+    const found = await store.consents.unfinished(withoutCallback.size > 0 ? new Date(now) : before, batch);
+    const unfinished = found.filter(
+      ({ consent, received }) => received.receivedAt < before || withoutCallback.has(consent.id),
+    );
     // One that cannot be finished must not hold back the others.
     for (const { consent, received } of unfinished) await finish(caller, consent, received).catch(onFault);
     return unfinished.length;
@@ -38,8 +58,11 @@ export function createFinishConsents(deps: {
       store.oauthClients.find(consent.oauthClient),
     ]);
     if (!channel || !client) return;
+    // A newer token of this very grant waits on disk: it is stored first.
+    if (spool.waiting().some((entry) => entry.channel === channel.id)) return;
     const context = { tenant: channel.tenant, channel: channel.id, generation: received.generation };
     const refreshToken = await keys.decrypt(context, received.refreshTokenEncrypted);
+    const place = await spool.prepare(channel.tenant);
     const outcome = await google.refresh(client, refreshToken, received.dpopKeyVersion);
     const attempt = { consent, channel, received };
     if (!outcome.ok) {
@@ -48,6 +71,36 @@ export function createFinishConsents(deps: {
       else if (tooLate) await failConsent(caller, attempt, 'google_unavailable');
       return;
     }
-    await settleGrant(caller, { ...attempt, tokens: outcome.tokens, nonce: undefined });
+    const { tokens } = outcome;
+    const held = tokens.refreshToken ? await replace(caller, attempt, tokens.refreshToken, place) : received;
+    await settleGrant(caller, { ...attempt, received: held, tokens, nonce: undefined });
+  }
+
+  /** Some authorization servers give a new refresh token with each refresh, and the one asked with is void (RFC 6749 section 6). */
+  async function replace(
+    caller: Scheduler,
+    { channel, received }: { channel: Channel; received: ReceivedGrant },
+    refreshToken: Secret<string>,
+    place: SpoolPlace,
+  ): Promise<ReceivedGrant> {
+    const { generation, refreshTokenHash: formerTokenHash } = received;
+    const target = { tenant: channel.tenant, channel: channel.id };
+    const receivedAt = clock.now();
+    const facts = { consent: received.consentId, generation, rotated: true };
+    const record = auditRecord(receivedAt, caller, 'consent.receive', 'ok', target, facts);
+    const rotated = { ...target, generation, refreshToken, formerTokenHash, receivedAt, record };
+    const entry = await place.keep({ kind: 'rotated', ...rotated });
+    try {
+      const stored = {
+        refreshTokenEncrypted: await persist(() => keys.encrypt({ ...target, generation }, refreshToken)),
+        refreshTokenHash: refreshTokenHash(refreshToken),
+      };
+      await persist(() => store.channels.rotateToken({ ...rotated, ...stored }, record));
+      await entry?.remove();
+      return { ...received, ...stored };
+    } catch (error) {
+      entry?.leave();
+      throw error;
+    }
   }
 }

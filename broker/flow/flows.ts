@@ -6,6 +6,7 @@ import type {
   Clock,
   DpopKeys,
   OAuthClientSecrets,
+  RefreshTokenSpool,
   Store,
   TenantKeys,
   YouTube,
@@ -33,11 +34,13 @@ import { createRefreshChannel } from './refresh-channel.ts';
 import { createRefreshScheduler } from './refresh-channels.ts';
 import { createSettleGrant } from './settle-grant.ts';
 import { createShowChannel } from './show-channel.ts';
+import { createStoreSpooledTokens } from './store-spooled-tokens.ts';
 import { createViewConsent } from './view-consent.ts';
 
 export interface FlowDeps {
   readonly store: Store;
   readonly keys: TenantKeys;
+  readonly spool: RefreshTokenSpool;
   readonly dpopKeys: DpopKeys;
   readonly secrets: OAuthClientSecrets;
   readonly google: AuthorizationServer;
@@ -72,6 +75,7 @@ export function createFlows(given: FlowDeps) {
   const scheduler = createRefreshScheduler({
     ...deps,
     performRefresh,
+    storeSpooledTokens: createStoreSpooledTokens(deps),
     finishConsents,
     concurrency: given.refreshConcurrency,
   });

@@ -5,7 +5,7 @@
  * Workspace administrator's block changes the channel's state; every fault of ours, of the network or of the OAuth
  * client leaves it as it is and is tried again later and later.
  */
-import { auditRecord, fingerprint } from '../domain/audit-record.ts';
+import { type AuditRecord, auditRecord, fingerprint } from '../domain/audit-record.ts';
 import type { Caller } from '../domain/caller.ts';
 import type { StateReason } from '../domain/channel.ts';
 import { refreshTokenHash } from '../domain/identifier.ts';
@@ -20,6 +20,8 @@ import type {
   Clock,
   OAuthClient,
   RefreshClaim,
+  RefreshTokenSpool,
+  SpoolPlace,
   Store,
   StoredOAuthClient,
   TenantKeys,
@@ -31,6 +33,7 @@ import { persist } from '../resilience.ts';
 export interface RefreshDeps {
   readonly store: Store;
   readonly keys: TenantKeys;
+  readonly spool: RefreshTokenSpool;
   readonly google: AuthorizationServer;
   readonly cache: AccessTokenCache;
   readonly clock: Clock;
@@ -46,7 +49,7 @@ export interface RefreshDeps {
 export type PerformRefresh = (caller: Caller, claim: RefreshClaim) => Promise<CachedToken>;
 
 export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
-  const { store, keys, google, cache, clock, onRefreshed } = deps;
+  const { store, keys, spool, google, cache, clock, onRefreshed } = deps;
   /** OAuth client → the look-up that runs: a batch of refreshes shares it, and so comes to Vault as a batch. */
   const lookUps = new Map<string, Promise<StoredOAuthClient | undefined>>();
 
@@ -60,11 +63,15 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
     try {
       const client = await findClient(claim.channel.oauthClient);
       if (!client) throw new BrokerError('OAUTH_CLIENT_NOT_FOUND', { detail: claim.channel.oauthClient });
+      if (spool.waiting().some(({ channel }) => channel === claim.channel.id)) {
+        throw new BrokerError('STORE_UNAVAILABLE', { detail: 'a newer refresh token waits in the spool' });
+      }
+      const place = await spool.prepare(claim.channel.tenant);
       const refreshToken = await keys.decrypt(contextOf(claim), claim.grant.refreshTokenEncrypted);
       const outcome = await askGoogle(client, claim, refreshToken);
       if (outcome === 'superseded') throw new BrokerError('STORE_CONFLICT', { detail: 'a new consent came meanwhile' });
       if (!outcome.ok) return await failed(caller, claim, outcome.failure);
-      const token = await succeeded(caller, claim, outcome.tokens);
+      const token = await succeeded(caller, claim, outcome.tokens, place);
       onRefreshed('ok');
       return token;
     } catch (error) {
@@ -90,28 +97,47 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
     return ask();
   }
 
-  async function succeeded(caller: Caller, claim: RefreshClaim, tokens: TokenResponse): Promise<CachedToken> {
+  async function succeeded(
+    caller: Caller,
+    claim: RefreshClaim,
+    tokens: TokenResponse,
+    place: SpoolPlace,
+  ): Promise<CachedToken> {
     const { channel, grant } = claim;
     const now = clock.now();
     const key = cache.keyOf(channel.id, grant.generation);
-    const success = {
-      accessTokenCacheKey: key,
-      tokenExpiresAt: tokens.expiresAt,
-      refreshedAt: now,
-      refreshDueAt: refreshDueAt(channel.id, now, tokens.expiresAt),
-      rotated: await encryptRotated(claim, tokens.refreshToken),
-    };
     const facts = {
       generation: grant.generation,
       expiresAt: tokens.expiresAt.toISOString(),
       accessToken: fingerprint(tokens.accessToken.reveal()),
-      rotated: success.rotated !== undefined,
+      rotated: tokens.refreshToken !== undefined,
     };
     const record = auditRecord(now, caller, 'token.refresh', 'ok', targetOf(claim), facts);
-    await persist(() => store.channels.refreshed(claim, success, record));
+    const entry = tokens.refreshToken && (await keepRotated(claim, tokens.refreshToken, record, place));
+    try {
+      const success = {
+        accessTokenCacheKey: key,
+        tokenExpiresAt: tokens.expiresAt,
+        refreshedAt: now,
+        refreshDueAt: refreshDueAt(channel.id, now, tokens.expiresAt),
+        rotated: await encryptRotated(claim, tokens.refreshToken),
+      };
+      await persist(() => store.channels.refreshed(claim, success, record));
+      await entry?.remove();
+    } catch (error) {
+      entry?.leave();
+      throw error;
+    }
     const token = { accessToken: tokens.accessToken, expiresAt: tokens.expiresAt };
     await cache.put(channel.tenant, key, token);
     return token;
+  }
+
+  /** On this replica's disk before Vault and PostgreSQL are asked: the one that it replaces may be void already. */
+  function keepRotated(claim: RefreshClaim, refreshToken: Secret<string>, record: AuditRecord, place: SpoolPlace) {
+    const { generation, refreshTokenHash: formerTokenHash } = claim.grant;
+    const received = { ...targetOf(claim), generation, refreshToken, receivedAt: record.at, record };
+    return place.keep({ kind: 'rotated', formerTokenHash, ...received });
   }
 
   async function encryptRotated(claim: RefreshClaim, rotated: Secret<string> | undefined) {

@@ -7,6 +7,7 @@ import { asBrokerError } from '../errors.ts';
 import type { Clock, Store } from '../ports.ts';
 import type { PerformRefresh } from './perform-refresh.ts';
 import { claimMs } from './refresh-channel.ts';
+import type { StoreSpooledTokens } from './store-spooled-tokens.ts';
 
 const longestSleepMs = 30_000;
 const afterFaultMs = 2_000;
@@ -25,7 +26,8 @@ export interface RefreshScheduler {
 export interface RefreshSchedulerDeps {
   readonly store: Store;
   readonly performRefresh: PerformRefresh;
-  readonly finishConsents: (caller: Scheduler) => Promise<number>;
+  readonly storeSpooledTokens: StoreSpooledTokens;
+  readonly finishConsents: (caller: Scheduler, withoutCallback: ReadonlySet<string>) => Promise<number>;
   readonly clock: Clock;
   readonly concurrency: number;
   readonly newRequestId: () => string;
@@ -35,11 +37,22 @@ export interface RefreshSchedulerDeps {
 }
 
 export function createRefreshScheduler(deps: RefreshSchedulerDeps): RefreshScheduler {
-  const { store, performRefresh, finishConsents, clock, concurrency, newRequestId, sleep, onFault } = deps;
+  const {
+    store,
+    performRefresh,
+    storeSpooledTokens,
+    finishConsents,
+    clock,
+    concurrency,
+    newRequestId,
+    sleep,
+    onFault,
+  } = deps;
   const stopping = new AbortController();
   let woken = new AbortController();
   let loop: Promise<void> | undefined;
   let newest: Promise<unknown> = Promise.resolve();
+  let stillSpooled = 0;
 
   const caller = (): Scheduler => ({ kind: 'scheduler', requestId: newRequestId() });
 
@@ -51,7 +64,10 @@ export function createRefreshScheduler(deps: RefreshSchedulerDeps): RefreshSched
   }
 
   async function refreshDue(): Promise<number> {
-    await finishConsents(caller()).catch(onFault);
+    // First of all: a grant is refreshed with its newest token, and its consent finished with what is stored.
+    const spooled = await storeSpooledTokens(caller());
+    stillSpooled = spooled.waiting;
+    await finishConsents(caller(), spooled.consents).catch(onFault);
     let done = 0;
     while (!stopping.signal.aborted) {
       const now = clock.now();
@@ -72,6 +88,7 @@ export function createRefreshScheduler(deps: RefreshSchedulerDeps): RefreshSched
 
   async function nap(): Promise<void> {
     const due = await store.channels.nextDue();
+    if (stillSpooled > 0) return sleep(afterFaultMs, AbortSignal.any([stopping.signal, woken.signal]));
     const untilDue = due ? Math.max(0, due.getTime() - clock.now().getTime()) : longestSleepMs;
     await sleep(Math.min(untilDue, longestSleepMs), AbortSignal.any([stopping.signal, woken.signal]));
   }

@@ -8,6 +8,8 @@ export interface Metrics {
   tokenRequested(result: string): void;
   /** The broker's own certificate ends then. */
   certificateEnds(at: Date): void;
+  /** Asked at each scrape how many received refresh tokens wait on disk to be stored. */
+  spooledTokens(count: () => number): void;
   /** The Prometheus text format. */
   text(): Promise<string>;
 }
@@ -37,6 +39,16 @@ export function createMetrics(): Metrics {
     refreshed: (result) => refreshes.inc({ result }),
     tokenRequested: (result) => tokenRequests.inc({ result }),
     certificateEnds: (at) => certificateExpiry.set(at.getTime() / 1000),
+    spooledTokens(count) {
+      new Gauge({
+        name: 'token_broker_spooled_refresh_tokens',
+        help: 'Received refresh tokens that wait on this replica’s disk until Vault and PostgreSQL take them.',
+        registers: [registry],
+        collect() {
+          this.set(count());
+        },
+      });
+    },
     text: () => registry.metrics(),
   };
 }

@@ -47,6 +47,16 @@ export interface RefreshSuccess {
   readonly rotated: { readonly refreshTokenEncrypted: string; readonly refreshTokenHash: string } | undefined;
 }
 
+/** A refresh token that replaces another of the same grant. */
+export interface StoredRotation {
+  readonly channel: string;
+  readonly generation: number;
+  readonly formerTokenHash: string;
+  readonly refreshTokenEncrypted: string;
+  readonly refreshTokenHash: string;
+  readonly receivedAt: Date;
+}
+
 /** The access token that came with the consent (or with the refresh that finished its checks). */
 export type FirstToken = Omit<RefreshSuccess, 'rotated'>;
 
@@ -104,6 +114,11 @@ export interface Store {
     nextDue(): Promise<Date | undefined>;
     /** Writes a refresh and ends the claim. */
     refreshed(claim: RefreshClaim, success: RefreshSuccess, record: AuditRecord): Promise<void>;
+    /**
+     * Puts a rotated refresh token in the place of the one that it replaces (same generation, same hash), without a
+     * claim: for one that could not be written with its refresh. Safe to repeat; STORE_CONFLICT where another is there.
+     */
+    rotateToken(rotated: StoredRotation, record: AuditRecord): Promise<void>;
     /** Counts a failure, sets the next due time and ends the claim; changes no state. */
     refreshFailed(
       claim: RefreshClaim,

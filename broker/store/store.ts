@@ -8,6 +8,7 @@ import type { Database } from './database.ts';
 import { createOAuthClients } from './oauth-clients.ts';
 import { createReceivedGrants } from './received-grants.ts';
 import { createRefreshQueue } from './refresh-queue.ts';
+import { createRotatedTokens } from './rotated-tokens.ts';
 import { createTenants } from './tenants.ts';
 import { createWorkloadAccess } from './workload-access.ts';
 
@@ -16,7 +17,7 @@ export function createStore({ database }: { readonly database: Database }): Stor
   return {
     tenants: createTenants(database),
     oauthClients: createOAuthClients(database),
-    channels: { ...createChannels(database), ...createRefreshQueue(database) },
+    channels: { ...createChannels(database), ...createRefreshQueue(database), ...createRotatedTokens(database) },
     consents: { ...createConsents(database), ...createReceivedGrants(database) },
     workloadAccess: createWorkloadAccess(database),
     changes: createChanges(database),

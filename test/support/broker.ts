@@ -5,7 +5,7 @@ import type { Clock } from '../../broker/ports.ts';
 import { freePort } from '../../stack/free-port.ts';
 import { brokerRole } from '../../vault-policies/layout.ts';
 import type { PracticeGoogle } from '../fake-google/server.ts';
-import type { Scope } from './scope.ts';
+import { type Scope, useFolder } from './scope.ts';
 import { credentialFiles, type SetUpVault } from './vault-set-up.ts';
 
 /** A broker in this process, on ports of its own, with real parts behind it. */
@@ -14,6 +14,8 @@ export interface RunningBroker extends Broker {
   readonly operationsUrl: string;
   /** Where browsers come back to; register it at Google before the first consent. */
   readonly redirectUri: string;
+  /** Its BROKER_DATA_DIR. */
+  readonly dataDirectory: string;
   /** Every line that it has logged. */
   readonly log: readonly string[];
 }
@@ -46,6 +48,7 @@ export async function brokerEnvironment(
     BROKER_OPERATIONS_LISTEN: '127.0.0.1:0',
     BROKER_TRUST_DOMAIN: trustDomain,
     DATABASE_URL: parts.databaseUrl,
+    BROKER_DATA_DIR: await useFolder(scope),
     ...(parts.redisUrl ? { REDIS_URL: parts.redisUrl } : {}),
     VAULT_ADDR: vault.address,
     BROKER_VAULT_ROLE_ID_FILE: files.roleIdFile,
@@ -87,6 +90,7 @@ export async function useBroker(scope: Scope, parts: BrokerParts): Promise<Runni
     publicUrl,
     operationsUrl: `http://127.0.0.1:${broker.operationsPort}`,
     redirectUri: `${publicUrl}/oauth2/callback`,
+    dataDirectory: config.store.dataDirectory,
     log: lines,
   };
 }

@@ -9,6 +9,7 @@ test('docs/operating.md lists our metrics and their labels', async () => {
   metrics.refreshed('ok');
   metrics.tokenRequested('ok');
   metrics.certificateEnds(new Date(0));
+  metrics.spooledTokens(() => 0);
   const lines = (await metrics.text()).split('\n').filter((line) => line.startsWith('token_broker_'));
   const counted = lines.map((line) => [line.replace(/[ {].*/, ''), /\{(\w+)=/.exec(line)?.[1] ?? '']);
   const documented = tableOf(readDocument('docs/operating.md'), 'Metrics').map(([name, label]) => [

@@ -91,6 +91,7 @@ async function refreshThatFailsAs(failureClass: FailureClass) {
         refreshFailed: async () => undefined,
       },
     },
+    spool: { waiting: () => [], prepare: async () => undefined },
     keys: { decrypt: async () => new Secret('refresh-token') },
     google: {
       refresh: async () => {

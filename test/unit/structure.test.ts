@@ -34,6 +34,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'broker/vault/': ['broker/vault/', 'broker/domain/', 'broker/ports.ts', 'broker/errors.ts'],
   'broker/store/': ['broker/store/', 'broker/domain/', 'broker/ports.ts', 'broker/errors.ts'],
   'broker/cache/': ['broker/cache/', 'broker/domain/', 'broker/ports.ts', 'broker/errors.ts'],
+  'broker/spool/': ['broker/spool/', 'broker/domain/', 'broker/ports.ts', 'broker/errors.ts'],
   'broker/observability/': ['broker/observability/', 'broker/errors.ts'],
   'broker/config.ts': ['broker/config/', 'broker/errors.ts'],
   'broker/config/': ['broker/config/', 'broker/domain/', 'broker/errors.ts'],

@@ -56,7 +56,7 @@ export function resultPage({ what, requestId }: ConsentResult): string {
         title: 'Thank you, you are done',
         requestId,
         body: html`
-<p>Your permission is safely stored. Google has not answered our last question yet, which channel it is for; we go on asking by ourselves.</p>
+<p>Your permission is safely kept. One check is not finished yet, which channel it is for; we go on by ourselves.</p>
 <p>You need do nothing more and can close this page. <strong>${what.tenant}</strong> will get in touch if anything is missing.</p>`,
       });
     case 'failed':
