@@ -12,6 +12,7 @@ import { openCache } from './cache/open-cache.ts';
 import type { Config } from './config.ts';
 import { BrokerError } from './errors.ts';
 import { createFlows } from './flow/flows.ts';
+import type { WatchChannels } from './flow/watch-channels.ts';
 import { createAuthorizationServer } from './google/authorization-server.ts';
 import { createYouTube } from './google/youtube.ts';
 import { type BrokerIdentity, type BrokerIdentitySource, startBrokerIdentity } from './grpc/broker-identity.ts';
@@ -99,6 +100,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
 
   const metrics = createMetrics();
   let identity: BrokerIdentitySource | undefined;
+  let watchChannels: Pick<WatchChannels, 'check'> | undefined;
   let opened: { store: Store; cache: AccessTokenCache } | undefined;
   const checkOpened = (check: (parts: NonNullable<typeof opened>) => Promise<void>) => async () => {
     if (!opened) throw new BrokerError('STORE_UNAVAILABLE', { detail: 'the broker is starting' });
@@ -110,6 +112,13 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
       database: { needed: true, check: checkOpened(({ store }) => store.check()) },
       certificate: { needed: true, check: async () => requireValid(identity?.current(), identityClock) },
       vault: { needed: false, check: () => vault.check() },
+      changes: {
+        needed: false,
+        check: async () => {
+          if (!watchChannels) throw new BrokerError('STORE_UNAVAILABLE', { detail: 'the broker is starting' });
+          await watchChannels.check();
+        },
+      },
       cache: { needed: false, check: checkOpened(({ cache }) => cache.check()) },
     },
     metrics: metrics.text,
@@ -178,6 +187,13 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     sleep,
     newRequestId: randomUUID,
     onRefreshed: metrics.refreshed,
+    onHearing: (hears, err) => {
+      metrics.hearing(hears);
+      if (hears) log.info({}, 'changes in the database are heard of');
+      else log.warn({ err }, 'changes in the database are not heard of');
+    },
+    onChanges: metrics.changes,
+    onWatches: metrics.subscriptions,
     onFault,
     operatorsGroup: config.identity.operatorsGroup,
     auditorsGroup: config.identity.auditorsGroup,
@@ -211,6 +227,10 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   flows.scheduler.start();
   closers.push(() => flows.scheduler.stop());
 
+  flows.followChanges.start();
+  watchChannels = flows.watchChannels;
+  closers.push(() => flows.followChanges.stop());
+
   grpc = await startGrpcServer({
     listen: config.grpc.listen,
     identity: identity.current(),
@@ -221,14 +241,19 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
         newRequestId: randomUUID,
       }),
       getAccessToken: flows.getAccessToken,
+      watchChannels: flows.watchChannels,
+      identityClock,
       recordLogin: flows.recordLogin,
       recordDeniedIdentity: flows.recordDeniedIdentity,
       newRequestId: randomUUID,
       onAnswered: metrics.tokenRequested,
+      onSubscriptionEnded: metrics.subscriptionEnded,
       onFault,
     }),
   });
   closers.push(() => grpc?.stop(drainMs));
+  // Before the server waits for its calls: a subscription does not end by itself.
+  closers.push(() => flows.watchChannels.stop());
 
   const http = await createHttpServer({
     flows,

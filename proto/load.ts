@@ -26,6 +26,7 @@ export interface GetAccessTokenResponse {
   readonly expiresAt: Timestamp | null;
   readonly scopes: readonly string[];
   readonly youtubeChannelId: string;
+  readonly generation: number;
 }
 
 export interface SubscribeRequest {
@@ -41,6 +42,7 @@ export interface ChannelStatus {
   readonly availability: Availability;
   readonly code: string;
   readonly generation: number;
+  readonly message: string;
 }
 
 export type Availability = 'AVAILABILITY_UNSPECIFIED' | 'AVAILABLE' | 'UNAVAILABLE' | 'DENIED';

@@ -8,6 +8,7 @@ import { Client, connectivityState, credentials, Metadata, type ServiceError, st
 import { readPeerIdentity } from '../identity/peer-identity.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import {
+  type ChannelsUpdate,
   ERROR_CODE_KEY,
   type GetAccessTokenRequest,
   type GetAccessTokenResponse,
@@ -41,6 +42,12 @@ const passing: ReadonlySet<number> = new Set([
 
 const LONGEST_SENTENCE = 500;
 
+/** Hears a stream of `Subscribe`. */
+export interface SubscriptionListener {
+  update(update: ChannelsUpdate): void;
+  ended(error: SidecarError | undefined): void;
+}
+
 export interface BrokerConnection {
   /** End of the certificate that it was made with, in milliseconds since 1970. */
   readonly notAfter: number;
@@ -51,6 +58,11 @@ export interface BrokerConnection {
    * @throws SidecarError with the broker's code, or BROKER_UNREACHABLE, BROKER_NOT_TRUSTED, BROKER_FAILING.
    */
   getAccessToken(request: Partial<GetAccessTokenRequest>, deadline: number): Promise<GetAccessTokenResponse>;
+  /**
+   * Calls `Subscribe`. `ended` is told once, without an error where the broker ended it in good order, and not after
+   * `cancel`.
+   */
+  subscribe(channelIds: readonly string[], listener: SubscriptionListener): { cancel(): void };
   /** Connects, and resolves to whether the broker has accepted the connection before the deadline. */
   ready(deadline: number): Promise<boolean>;
   close(): void;
@@ -58,7 +70,7 @@ export interface BrokerConnection {
 
 /** Makes the opener of connections; reads the API's definition once. */
 export function createBrokerConnector(address: string, expected: SpiffeId): (svid: WorkloadSvid) => BrokerConnection {
-  const { GetAccessToken } = loadTokenBroker();
+  const { GetAccessToken, Subscribe } = loadTokenBroker();
   return (svid) => {
     let impostor: Error | undefined;
     let closed = false;
@@ -87,6 +99,27 @@ export function createBrokerConnector(address: string, expected: SpiffeId): (svi
             },
           );
         }),
+      subscribe(channelIds, listener) {
+        let over = false;
+        const end = (error: SidecarError | undefined) => {
+          if (over) return;
+          over = true;
+          listener.ended(error);
+        };
+        const { path, requestSerialize, responseDeserialize } = Subscribe;
+        const stream = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, { channelIds });
+        stream.on('data', (update: ChannelsUpdate) => {
+          if (!over) listener.update(update);
+        });
+        stream.on('error', (error: ServiceError) => end(failureOf(error)));
+        stream.on('end', () => end(undefined));
+        return {
+          cancel() {
+            over = true;
+            stream.cancel();
+          },
+        };
+      },
       async ready(deadline) {
         // Not `client.waitForReady`: one that waits when the client is closed opens it again.
         while (!closed) {

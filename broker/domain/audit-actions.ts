@@ -27,6 +27,7 @@ export const auditActions = {
   'consent.receive': { kind: 'update', what: 'Store a refresh token that came with a consent' },
   'consent.complete': { kind: 'update', what: 'Finish a consent' },
   'workload.allow': { kind: 'create', what: 'Let a workload read a channel' },
+  'channel.subscribe': { kind: 'read', what: 'Hear of the changes of a channel' },
   'token.release': { kind: 'read', what: 'Release an access token to a workload' },
   'token.refresh': { kind: 'update', what: 'Refresh an access token at Google' },
   'audit.list': { kind: 'read', what: 'Look at the audit record' },

@@ -20,6 +20,7 @@ import { createCompleteConsent } from './complete-consent.ts';
 import { createCreateTenant } from './create-tenant.ts';
 import { createFailConsent } from './fail-consent.ts';
 import { createFinishConsents } from './finish-consents.ts';
+import { createFollowChanges } from './follow-changes.ts';
 import { createGetAccessToken } from './get-access-token.ts';
 import { createInviteConsent } from './invite-consent.ts';
 import { createListChannels } from './list-channels.ts';
@@ -36,6 +37,7 @@ import { createSettleGrant } from './settle-grant.ts';
 import { createShowChannel } from './show-channel.ts';
 import { createStoreSpooledTokens } from './store-spooled-tokens.ts';
 import { createViewConsent } from './view-consent.ts';
+import { createWatchChannels } from './watch-channels.ts';
 
 export interface FlowDeps {
   readonly store: Store;
@@ -53,6 +55,9 @@ export interface FlowDeps {
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
   readonly newRequestId: () => string;
   readonly onRefreshed: RefreshDeps['onRefreshed'];
+  readonly onHearing: (hears: boolean, error?: Error) => void;
+  readonly onChanges: (count: number) => void;
+  readonly onWatches: (open: number) => void;
   readonly onFault: (error: unknown) => void;
   readonly operatorsGroup: string;
   readonly auditorsGroup: string;
@@ -80,6 +85,8 @@ export function createFlows(given: FlowDeps) {
     concurrency: given.refreshConcurrency,
   });
 
+  const watchChannels = createWatchChannels(deps);
+
   return {
     createTenant: createCreateTenant(deps),
     listTenants: createListTenants(deps),
@@ -102,6 +109,10 @@ export function createFlows(given: FlowDeps) {
     scheduler,
 
     audit: createReadAudit(deps),
+
+    watchChannels,
+    followChanges: createFollowChanges({ ...deps, watchChannels, forget: () => undefined }),
+
     recordLogin: createRecordLogin(deps),
     recordDeniedIdentity: createRecordDeniedIdentity(deps),
     refusals,

@@ -6,9 +6,10 @@
  */
 import { auditRecord, fingerprint } from '../domain/audit-record.ts';
 import type { Workload } from '../domain/caller.ts';
-import { type Channel, type Grant, releaseRefusal } from '../domain/channel.ts';
+import type { Channel, Grant } from '../domain/channel.ts';
 import { isChannelId } from '../domain/identifier.ts';
 import { isFreshEnough } from '../domain/refresh-schedule.ts';
+import { releaseVerdict } from '../domain/release.ts';
 import { missingScopes } from '../domain/scope.ts';
 import type { Secret } from '../domain/secret.ts';
 import { asBrokerError } from '../errors.ts';
@@ -35,6 +36,7 @@ export interface ReleasedToken {
   readonly expiresAt: Date;
   readonly scopes: readonly string[];
   readonly youtubeChannelId: string;
+  readonly generation: number;
 }
 
 export function createGetAccessToken(deps: {
@@ -57,9 +59,10 @@ export function createGetAccessToken(deps: {
     const refuse = (code: Parameters<Authorize['refuse']>[2], detail: string) =>
       authorize.refuse(caller, 'token.release', code, target, detail);
 
-    if (!channel || !access) return refuse('ACCESS_DENIED', channel ? 'workload has no access' : 'unknown channel');
-    const refusal = releaseRefusal(channel);
-    if (refusal) return refuse(refusal, `state ${channel.state}`);
+    const standing = channel && { ...channel, hasGrant: channel.grant !== undefined };
+    const refusal = releaseVerdict(standing, access !== undefined);
+    if (!channel) return refuse(refusal ?? 'ACCESS_DENIED', 'unknown channel');
+    if (refusal) return refuse(refusal, access ? `state ${channel.state}` : 'workload has no access');
     if (!channel.grant) return refuse('CONSENT_PENDING', 'no grant');
     const missing = missingScopes(request.scopes, channel.grant.scopes);
     if (missing.length > 0) return refuse('SCOPE_NOT_GRANTED', `not granted: ${missing.join(' ')}`);
@@ -73,8 +76,8 @@ export function createGetAccessToken(deps: {
       certificate: caller.certificateSerial,
     };
     await store.audit.append(auditRecord(clock.now(), caller, 'token.release', 'ok', target, facts));
-    const { scopes, youtubeChannelId } = channel.grant;
-    return { accessToken: token.accessToken, expiresAt: token.expiresAt, scopes, youtubeChannelId };
+    const { scopes, youtubeChannelId, generation } = channel.grant;
+    return { accessToken: token.accessToken, expiresAt: token.expiresAt, scopes, youtubeChannelId, generation };
   };
 
   async function find(

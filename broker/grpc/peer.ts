@@ -11,8 +11,15 @@ import type { Workload } from '../domain/caller.ts';
 import { BrokerError } from '../errors.ts';
 import type { Clock } from '../ports.ts';
 
+/** The part of a call that tells who makes it. */
+export type PeerCall = Pick<ServerUnaryCall<unknown, unknown>, 'getAuthContext' | 'getPeer'>;
+
+export interface Peer extends Workload {
+  readonly certificateExpiresAt: Date;
+}
+
 /** Throws UNAUTHENTICATED. */
-export type IdentifyPeer = (call: Pick<ServerUnaryCall<unknown, unknown>, 'getAuthContext' | 'getPeer'>) => Workload;
+export type IdentifyPeer = (call: PeerCall) => Peer;
 
 /** How many parsed certificates are remembered; parsing one costs more than the rest of a call. */
 const remembered = 10_000;
@@ -38,6 +45,7 @@ export function createIdentifyPeer(deps: {
       kind: 'workload',
       spiffeId: identity.spiffeId.uri,
       certificateSerial: identity.serial,
+      certificateExpiresAt: new Date(identity.notAfter),
       ip: hostOf(call.getPeer()),
       requestId: deps.newRequestId(),
     };

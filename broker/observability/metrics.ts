@@ -6,6 +6,14 @@ export interface Metrics {
   refreshed(result: string): void;
   /** A call of the gRPC API ended: `ok` or the stable error code. */
   tokenRequested(result: string): void;
+  /** A subscription of a sidecar ended: `ok`, `cancelled` or the stable error code. */
+  subscriptionEnded(result: string): void;
+  /** So many subscriptions are open. */
+  subscriptions(open: number): void;
+  /** Whether changes in the database are heard of. */
+  hearing(hears: boolean): void;
+  /** So many changes were heard of. */
+  changes(count: number): void;
   /** The broker's own certificate ends then. */
   certificateEnds(at: Date): void;
   /** Asked at each scrape how many received refresh tokens wait on disk to be stored. */
@@ -29,6 +37,27 @@ export function createMetrics(): Metrics {
     labelNames: ['result'],
     registers: [registry],
   });
+  const subscriptionsEnded = new Counter({
+    name: 'token_broker_subscriptions_ended_total',
+    help: 'Calls of Subscribe that ended, by result: ok, cancelled or the stable error code.',
+    labelNames: ['result'],
+    registers: [registry],
+  });
+  const subscriptions = new Gauge({
+    name: 'token_broker_subscriptions',
+    help: 'Subscriptions of sidecars that are open.',
+    registers: [registry],
+  });
+  const hearing = new Gauge({
+    name: 'token_broker_changes_heard',
+    help: 'Whether changes in the database are heard of (1) or not (0).',
+    registers: [registry],
+  });
+  const changes = new Counter({
+    name: 'token_broker_changes_total',
+    help: 'Changes of channels and accesses that were heard of.',
+    registers: [registry],
+  });
   const certificateExpiry = new Gauge({
     name: 'token_broker_certificate_expiry_timestamp_seconds',
     help: 'When the certificate that the broker shows to sidecars expires (Unix time).',
@@ -38,6 +67,10 @@ export function createMetrics(): Metrics {
   return {
     refreshed: (result) => refreshes.inc({ result }),
     tokenRequested: (result) => tokenRequests.inc({ result }),
+    subscriptionEnded: (result) => subscriptionsEnded.inc({ result }),
+    subscriptions: (open) => subscriptions.set(open),
+    hearing: (hears) => hearing.set(hears ? 1 : 0),
+    changes: (count) => changes.inc(count),
     certificateEnds: (at) => certificateExpiry.set(at.getTime() / 1000),
     spooledTokens(count) {
       new Gauge({

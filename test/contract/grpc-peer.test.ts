@@ -47,6 +47,13 @@ async function usePeer(t: TestContext, trustDomain?: string) {
         newRequestId: () => 'request',
       }),
       getAccessToken: async () => tokenFor(3_600),
+      watchChannels: {
+        watch: () => {
+          throw new Error('nobody subscribes here');
+        },
+      },
+      identityClock: real,
+      onSubscriptionEnded: () => undefined,
       recordLogin: async () => {},
       recordDeniedIdentity: async ({ detail }) => void denied.push(detail),
       newRequestId: () => 'request',

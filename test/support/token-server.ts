@@ -1,5 +1,7 @@
 import { Secret } from '../../broker/domain/secret.ts';
+import type { BrokerError } from '../../broker/errors.ts';
 import type { AccessTokenRequest, ReleasedToken } from '../../broker/flow/get-access-token.ts';
+import type { WatchChannels, WatchedChannel, Watcher } from '../../broker/flow/watch-channels.ts';
 import { type BrokerIdentitySource, startBrokerIdentity } from '../../broker/grpc/broker-identity.ts';
 import { createIdentifyPeer } from '../../broker/grpc/peer.ts';
 import { type GrpcServer, startGrpcServer } from '../../broker/grpc/server.ts';
@@ -19,6 +21,14 @@ export interface TokenCall extends AccessTokenRequest {
 /** Answers a call; throws `BrokerError` to refuse it. */
 export type TokenScript = (call: TokenCall) => Promise<ReleasedToken> | ReleasedToken;
 
+/** A subscription that is open, with the channels that it names. */
+export interface OpenSubscription {
+  readonly spiffeId: string;
+  readonly channels: readonly string[];
+  /** Ends it as the broker does: by an error, or because it stops. */
+  end(error?: BrokerError): void;
+}
+
 /**
  * The broker's own gRPC server, with identities from the real PKI, over a script in place of the flow: for tests of
  * what a sidecar makes of each answer.
@@ -28,6 +38,11 @@ export interface TokenServer {
   readonly address: string;
   readonly calls: readonly TokenCall[];
   answer(script: TokenScript): void;
+  /** Every channel is available in generation 1 until this says otherwise; subscribers are told at once. */
+  stand(channel: string, standing: Partial<Omit<WatchedChannel, 'channel'>>): void;
+  readonly subscriptions: ReadonlySet<OpenSubscription>;
+  /** Refuses new subscriptions by this error; undefined to take them again. */
+  refuseSubscriptions(error: BrokerError | undefined): void;
   start(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -47,6 +62,26 @@ export async function useTokenServer(
   const { trustDomain, mounts } = vault.layout;
   const clock = { now: () => new Date() };
   const calls: TokenCall[] = [];
+  const standings = new Map<string, WatchedChannel>();
+  const subscriptions = new Set<OpenSubscription & { readonly watcher: Watcher }>();
+  let refusal: BrokerError | undefined;
+  const standingsOf = (channels: readonly string[]) =>
+    channels.map((channel) => standings.get(channel) ?? { channel, refusal: undefined, generation: 1 });
+  const watch: WatchChannels['watch'] = (caller, channels, watcher) => {
+    if (refusal) throw refusal;
+    const subscription = {
+      spiffeId: caller.spiffeId,
+      channels,
+      watcher,
+      end(error?: BrokerError) {
+        subscriptions.delete(subscription);
+        watcher.end(error);
+      },
+    };
+    subscriptions.add(subscription);
+    watcher.update(standingsOf(channels));
+    return { close: () => subscriptions.delete(subscription) };
+  };
   let script: TokenScript = () => tokenFor(3_600);
   let server: GrpcServer | undefined;
   const port = await freePort();
@@ -73,6 +108,9 @@ export async function useTokenServer(
       return script(call);
     },
     recordLogin: async () => {},
+    watchChannels: { watch },
+    identityClock: clock,
+    onSubscriptionEnded: () => {},
     recordDeniedIdentity: async () => {},
     newRequestId: () => 'test',
     onAnswered: () => {},
@@ -83,6 +121,7 @@ export async function useTokenServer(
     server = await startGrpcServer({ listen: { host: '127.0.0.1', port }, identity: identity.current(), tokenService });
   };
   const stop = async () => {
+    for (const subscription of subscriptions) subscription.end();
     await server?.stop(0);
     server = undefined;
   };
@@ -94,7 +133,23 @@ export async function useTokenServer(
   const answer = (next: TokenScript) => {
     script = next;
   };
-  return { address: `127.0.0.1:${port}`, calls, answer, start, stop };
+  return {
+    address: `127.0.0.1:${port}`,
+    calls,
+    answer,
+    subscriptions,
+    stand(channel, standing) {
+      standings.set(channel, { channel, refusal: undefined, generation: 1, ...standing });
+      for (const { channels, watcher } of subscriptions) {
+        if (channels.includes(channel)) watcher.update(standingsOf(channels));
+      }
+    },
+    refuseSubscriptions(error) {
+      refusal = error;
+    },
+    start,
+    stop,
+  };
 }
 
 let issued = 0;
@@ -107,5 +162,6 @@ export function tokenFor(seconds: number, scopes: readonly string[] = ['upload',
     expiresAt: new Date(Date.now() + seconds * 1_000),
     scopes,
     youtubeChannelId: 'UC_test',
+    generation: 1,
   };
 }

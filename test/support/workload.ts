@@ -1,6 +1,6 @@
 import { parseSpiffeId } from '../../identity/spiffe-id.ts';
 import type { GetAccessTokenRequest, GetAccessTokenResponse } from '../../proto/load.ts';
-import { createBrokerConnector } from '../../sidecar/broker-connection.ts';
+import { type BrokerConnection, createBrokerConnector } from '../../sidecar/broker-connection.ts';
 import { createSvidIssuer } from '../../sidecar/svid-issuer.ts';
 import { createVaultLogin } from '../../sidecar/vault-login.ts';
 import { createVaultRequest } from '../../sidecar/vault-request.ts';
@@ -15,6 +15,7 @@ export interface TestWorkload {
   readonly spiffeId: string;
   /** Rejects with the sidecar's error, whose `code` is the broker's. */
   getAccessToken(request: Partial<GetAccessTokenRequest>): Promise<GetAccessTokenResponse>;
+  readonly subscribe: BrokerConnection['subscribe'];
 }
 
 /** Gives a workload its AppRole role and its certificate, and lets it read the channels. */
@@ -45,5 +46,9 @@ export async function useWorkload(
   for (const channel of reads) {
     await world.api('POST', `/v1/channels/${channel}/workloads`, { spiffe_id: spiffeId, reason: 'uploads' });
   }
-  return { spiffeId, getAccessToken: (asked) => connection.getAccessToken(asked, Date.now() + 15_000) };
+  return {
+    spiffeId,
+    getAccessToken: (asked) => connection.getAccessToken(asked, Date.now() + 15_000),
+    subscribe: connection.subscribe,
+  };
 }

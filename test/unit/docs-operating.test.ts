@@ -8,6 +8,7 @@ test('docs/operating.md lists our metrics and their labels', async () => {
   const metrics = createMetrics();
   metrics.refreshed('ok');
   metrics.tokenRequested('ok');
+  metrics.subscriptionEnded('ok');
   metrics.certificateEnds(new Date(0));
   metrics.spooledTokens(() => 0);
   const lines = (await metrics.text()).split('\n').filter((line) => line.startsWith('token_broker_'));

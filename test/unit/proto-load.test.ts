@@ -74,6 +74,7 @@ test('brings a response over the wire unchanged', () => {
     expiresAt: toTimestamp(new Date('2026-06-01T12:00:00.250Z')),
     scopes: ['a', 'b'],
     youtubeChannelId: 'UC1',
+    generation: 2,
   };
   const received = GetAccessToken.responseDeserialize(GetAccessToken.responseSerialize(response));
   assert.deepEqual(JSON.parse(JSON.stringify(received)), response);
@@ -86,7 +87,9 @@ test('reads fields that were not sent as their zero', () => {
   assert.deepEqual({ ...request }, { channelId: 'ch_1', minTtlSeconds: 0, scopes: [], reason: '' });
   assert.equal(GetAccessToken.responseDeserialize(Buffer.alloc(0)).expiresAt, null);
   const update = {
-    channels: [{ channelId: 'ch_1', availability: 'DENIED' as const, code: 'ACCESS_DENIED', generation: 3 }],
+    channels: [
+      { channelId: 'ch_1', availability: 'DENIED' as const, code: 'ACCESS_DENIED', generation: 3, message: 'no' },
+    ],
   };
   const received = Subscribe.responseDeserialize(Subscribe.responseSerialize(update));
   assert.deepEqual(JSON.parse(JSON.stringify(received)), update);
