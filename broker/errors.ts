@@ -88,6 +88,27 @@ export const errorTable = {
     sentence: 'That name is taken.',
     next: 'Choose another name.',
   },
+  KEY_VERSION_IN_USE: {
+    http: 409,
+    grpc: 'FAILED_PRECONDITION',
+    retry: false,
+    sentence: 'Stored ciphertexts still need an older version of the tenant’s key.',
+    next: 'Wait until `broker tenant key-status NAME` says that it is safe.',
+  },
+  KEY_VERSION_RETIRED: {
+    http: 409,
+    grpc: 'ABORTED',
+    retry: true,
+    sentence: 'The version of the tenant’s key that this was encrypted with is retired.',
+    next: 'Encrypt again; where that cannot be done, lower the minimum as docs/keys.md says.',
+  },
+  TENANT_KEY_UNUSABLE: {
+    http: 409,
+    grpc: 'FAILED_PRECONDITION',
+    retry: false,
+    sentence: 'The tenant’s key in Vault is missing or is not the kind of key that it must be.',
+    next: 'An operator has to bring it back: docs/keys.md says how.',
+  },
   SCOPE_NOT_GRANTED: {
     http: 403,
     grpc: 'PERMISSION_DENIED',

@@ -1,5 +1,6 @@
 # The broker: encrypts and decrypts with tenants' keys, signs DPoP proofs, reads OAuth clients' secrets, and has its own
-# certificate signed. It can neither export, change nor delete a key, nor sign for anybody else.
+# certificate signed. It rotates and rewraps tenants' keys; it can neither export, trim nor delete a key, nor sign for
+# anybody else.
 
 # Creates keys that can never leave Vault, and reads their versions and public halves. `+` ends the path here, so that
 # nothing below a key (config, trim, import) is open. Vault asks for `update` also where a key is new.
@@ -13,12 +14,42 @@ path "${transit}/keys/+" {
   }
 }
 
-# Makes a new version of a key. Older versions stay, so nothing is lost by it.
+# Stronger than the two below and the one above, for DPoP keys: made and read as before, but their oldest version that
+# signs is out of reach. (What begins with `dpop-` and goes on below the key takes these parameters or none.)
+path "${transit}/keys/dpop-*" {
+  capabilities = ["read", "update"]
+  allowed_parameters = {
+    "type"                   = ["ecdsa-p256"]
+    "derived"                = [false]
+    "exportable"             = [false]
+    "allow_plaintext_backup" = [false]
+  }
+}
+
+# Makes a new version of a key, by command or on schedule. Older versions stay, so nothing is lost by it.
 path "${transit}/keys/+/rotate" {
   capabilities = ["update"]
   denied_parameters = {
     "*" = []
   }
+}
+
+# Raises the oldest version that decrypts once no row needs an older one; nothing else of the key can be changed.
+path "${transit}/keys/+/config" {
+  capabilities = ["update"]
+  allowed_parameters = {
+    "min_decryption_version" = []
+  }
+}
+
+# Takes the one above back for the key that signs the audit record's checkpoints: old signatures must stay verifiable.
+path "${transit}/keys/audit-checkpoint/config" {
+  capabilities = ["deny"]
+}
+
+# Moves ciphertexts to the newest version without seeing a plaintext.
+path "${transit}/rewrap/tenant-*" {
+  capabilities = ["update"]
 }
 
 # Encrypts refresh tokens. Without `create`, a misspelt tenant makes no key.

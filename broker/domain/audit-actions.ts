@@ -15,6 +15,12 @@ export interface AuditActionRow {
 export const auditActions = {
   'tenant.create': { kind: 'create', what: 'Create a tenant and its key' },
   'tenant.list': { kind: 'read', what: 'List the tenants' },
+  'tenant.key-status': { kind: 'read', what: 'Look at the state of a tenant’s key' },
+  'tenant.key-rotate': { kind: 'update', what: 'Rotate a tenant’s key' },
+  'tenant.key-notice': { kind: 'update', what: 'Notice a new version of a tenant’s key, or what is wrong with it' },
+  'tenant.key-rewrap': { kind: 'update', what: 'Rewrap a tenant’s ciphertexts to the newest key version' },
+  'tenant.key-min-version': { kind: 'update', what: 'Change the oldest key version that decrypts' },
+  'tenant.key-schedule': { kind: 'update', what: 'Change how often a tenant’s key is rotated' },
   'oauth-client.add': { kind: 'create', what: 'Add an OAuth client' },
   'oauth-client.list': { kind: 'read', what: 'List the OAuth clients' },
   'channel.add': { kind: 'create', what: 'Add a channel' },

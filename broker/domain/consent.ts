@@ -60,3 +60,6 @@ export interface Consent {
       }
     | undefined;
 }
+
+/** The generation in the encryption context of a PKCE verifier; grants begin at 1. */
+export const verifierGeneration = 0;

@@ -1,5 +1,6 @@
 import { auditRecord } from '../domain/audit-record.ts';
 import type { Owner } from '../domain/caller.ts';
+import { verifierGeneration } from '../domain/consent.ts';
 import { hashSecret, newSecret, type RandomBytes } from '../domain/identifier.ts';
 import type { Secret } from '../domain/secret.ts';
 import { BrokerError } from '../errors.ts';
@@ -8,9 +9,6 @@ import { type InvitationDeps, openInvitation } from './view-consent.ts';
 
 /** An owner at Google has this long to decide (RFC 9700 leaves it to us). */
 const requestTtlMs = 10 * 60_000;
-
-/** The generation in the encryption context of a PKCE verifier; grants begin at 1. */
-export const verifierGeneration = 0;
 
 export interface BegunConsent {
   /** Where the owner's browser goes now. */

@@ -12,7 +12,7 @@ import { auditRecord, fingerprint } from '../domain/audit-record.ts';
 import { type AuthorizationResponse, parseAuthorizationResponse } from '../domain/authorization-response.ts';
 import type { Owner } from '../domain/caller.ts';
 import type { Channel } from '../domain/channel.ts';
-import type { Consent, ConsentFailure } from '../domain/consent.ts';
+import { type Consent, type ConsentFailure, verifierGeneration } from '../domain/consent.ts';
 import { hashSecret, refreshTokenHash } from '../domain/identifier.ts';
 import { missingScopes } from '../domain/scope.ts';
 import type { Secret } from '../domain/secret.ts';
@@ -30,7 +30,6 @@ import type {
   TokenResponse,
 } from '../ports.ts';
 import { persist } from '../resilience.ts';
-import { verifierGeneration } from './begin-consent.ts';
 import type { FailConsent } from './fail-consent.ts';
 import type { ConsentOutcome, SettleGrant } from './settle-grant.ts';
 

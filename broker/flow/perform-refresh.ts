@@ -93,7 +93,7 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
     await deps.pause(200 + deps.randomFraction() * 800);
     const now = await store.channels.find(claim.channel.id);
     if (now?.state !== 'active' || now.grant?.generation !== claim.grant.generation) return 'superseded';
-    if (now.grant.refreshTokenEncrypted !== claim.grant.refreshTokenEncrypted) return 'superseded';
+    if (now.grant.refreshTokenHash !== claim.grant.refreshTokenHash) return 'superseded';
     return ask();
   }
 

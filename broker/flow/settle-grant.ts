@@ -143,7 +143,7 @@ export function createSettleGrant(deps: {
 
   async function isActivated(id: string, received: ReceivedGrant): Promise<boolean> {
     const grant = (await store.channels.find(id))?.grant;
-    return grant?.generation === received.generation && grant.refreshTokenEncrypted === received.refreshTokenEncrypted;
+    return grant?.generation === received.generation && grant.refreshTokenHash === received.refreshTokenHash;
   }
 }
 

@@ -4,6 +4,7 @@ import type { Channel, ChannelState, Grant, StateReason } from '../domain/channe
 import type { Consent, ConsentFailure } from '../domain/consent.ts';
 import type { AuditReader } from './audit.ts';
 import type { OAuthClient } from './google.ts';
+import type { Ciphertexts, TenantKeyRecords } from './tenant-keys.ts';
 
 export interface Tenant {
   readonly name: string;
@@ -182,6 +183,8 @@ export interface Store {
     ): Promise<readonly Pick<WorkloadAccess, 'spiffeId' | 'channel'>[]>;
   };
   readonly changes: Changes;
+  readonly tenantKeys: TenantKeyRecords;
+  readonly ciphertexts: Ciphertexts;
   readonly audit: AuditLog;
   readonly auditReader: AuditReader;
   /** Throws STORE_UNAVAILABLE where the database does not answer. */

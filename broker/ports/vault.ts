@@ -1,5 +1,6 @@
 /** What the flows need from Vault. Every method may throw VAULT_SEALED, VAULT_UNAVAILABLE or VAULT_FORBIDDEN. */
 import type { Secret } from '../domain/secret.ts';
+import type { TenantKey, TenantKeyFault } from '../domain/tenant-key.ts';
 
 /** Binds a ciphertext to its place: it decrypts only with the same tenant, channel and generation. */
 export interface EncryptionContext {
@@ -18,7 +19,26 @@ export interface TenantKeys {
   /** A fresh 256-bit data key of the tenant, in clear and wrapped (`transit/datakey/plaintext`). */
   createDataKey(tenant: string): Promise<DataKey>;
   unwrapDataKey(tenant: string, wrapped: string): Promise<Secret<Buffer>>;
+  /** What Vault says of the key, or what is wrong with it. */
+  describe(tenant: string): Promise<TenantKey | { readonly fault: TenantKeyFault }>;
+  /** Makes a new version, once. */
+  rotate(tenant: string): Promise<void>;
+  /**
+   * Moves ciphertexts to the newest version, within Vault (`transit/rewrap` with `batch_input`). Answers in the same
+   * order; one that Vault cannot rewrap does not hurt the others.
+   */
+  rewrapBatch(tenant: string, ciphertexts: readonly BoundCiphertext[]): Promise<readonly RewrapResult[]>;
+  /** Sets `min_decryption_version`. */
+  setMinVersion(tenant: string, version: number): Promise<void>;
 }
+
+export interface BoundCiphertext {
+  readonly channel: string;
+  readonly generation: number;
+  readonly ciphertext: string;
+}
+
+export type RewrapResult = { readonly ciphertext: string } | { readonly problem: string };
 
 export interface DataKey {
   readonly key: Secret<Buffer>;
@@ -31,6 +51,8 @@ export interface DataKeys {
   current(tenant: string): Promise<DataKey>;
   /** Throws as `TenantKeys`. */
   unwrap(tenant: string, wrapped: string): Promise<Secret<Buffer>>;
+  /** Told the newest version of the tenant's key: a data key wrapped by an older one is not used for anything new. */
+  keyVersionIs(tenant: string, version: number): void;
 }
 
 /** Signs DPoP proofs (RFC 9449) with a P-256 key that never leaves transit; one key per OAuth client. */

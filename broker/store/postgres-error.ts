@@ -29,6 +29,8 @@ function codeOf(error: DatabaseError): ErrorCode {
   switch (sqlstate) {
     case '23505': // unique_violation
       return 'ALREADY_EXISTS';
+    case 'TB001': // ours: migration 0008
+      return 'KEY_VERSION_RETIRED';
     case '23503': // foreign_key_violation
       return missingReference(error.constraint);
     case '25006': // read_only_sql_transaction: a standby that has not been promoted

@@ -10,7 +10,7 @@ import type { Schema } from './schema.ts';
 export type Privilege = 'select' | 'insert' | 'update' | 'delete';
 
 export const runtimePrivileges = {
-  tenants: ['select', 'insert'],
+  tenants: ['select', 'insert', 'update'],
   oauth_clients: ['select', 'insert'],
   channels: ['select', 'insert', 'update'],
   consents: ['select', 'insert', 'update'],

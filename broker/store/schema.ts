@@ -3,6 +3,7 @@ import type { ColumnType, GeneratedAlways } from 'kysely';
 import type { AuditRecord } from '../domain/audit-record.ts';
 import type { ChannelState, StateReason } from '../domain/channel.ts';
 import type { ConsentFailure, ConsentStatus } from '../domain/consent.ts';
+import type { TenantKeyFault } from '../domain/tenant-key.ts';
 
 export interface Schema {
   tenants: TenantsTable;
@@ -22,6 +23,15 @@ interface TenantsTable {
   name: string;
   admins: TextArray;
   created_at: Date;
+  key_version: ColumnType<number | null, undefined, number | null>;
+  key_min_version: ColumnType<number, undefined, number>;
+  key_fault: ColumnType<TenantKeyFault | null, undefined, TenantKeyFault | null>;
+  key_rewrapped_at: ColumnType<Date | null, undefined, Date | null>;
+  key_rewrap_failed: ColumnType<TextArray, undefined, TextArray>;
+  key_rotate_every_s: ColumnType<number | null, undefined, number | null>;
+  key_looked_at: ColumnType<Date | null, undefined, Date | null>;
+  key_claimed_until: ColumnType<Date | null, undefined, Date | null>;
+  key_claim_fence: ColumnType<number, undefined, number>;
 }
 
 interface OAuthClientsTable {
@@ -44,6 +54,7 @@ export interface ChannelsTable {
   requested_scopes: TextArray;
   generation: number;
   refresh_token_encrypted: string | null;
+  refresh_token_key_version: GeneratedAlways<number | null>;
   refresh_token_hash: string | null;
   dpop_key_version: number | null;
   scopes: TextArray | null;
@@ -79,12 +90,14 @@ export interface ConsentsTable {
   state_hash: string | null;
   browser_hash: string | null;
   code_verifier_encrypted: string | null;
+  code_verifier_key_version: GeneratedAlways<number | null>;
   nonce: string | null;
   started_at: Date | null;
   request_expires_at: Date | null;
   taken_at: Date | null;
   received_generation: number | null;
   received_token_encrypted: string | null;
+  received_token_key_version: GeneratedAlways<number | null>;
   received_token_hash: string | null;
   received_dpop_key_version: number | null;
   received_scopes: TextArray | null;

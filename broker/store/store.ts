@@ -3,12 +3,14 @@ import { createAuditLog } from './audit-log.ts';
 import { createAuditReader } from './audit-reader.ts';
 import { createChanges } from './changes.ts';
 import { createChannels } from './channels.ts';
+import { createCiphertexts } from './ciphertexts.ts';
 import { createConsents } from './consents.ts';
 import type { Database } from './database.ts';
 import { createOAuthClients } from './oauth-clients.ts';
 import { createReceivedGrants } from './received-grants.ts';
 import { createRefreshQueue } from './refresh-queue.ts';
 import { createRotatedTokens } from './rotated-tokens.ts';
+import { createTenantKeyRecords } from './tenant-keys.ts';
 import { createTenants } from './tenants.ts';
 import { createWorkloadAccess } from './workload-access.ts';
 
@@ -21,6 +23,8 @@ export function createStore({ database }: { readonly database: Database }): Stor
     consents: { ...createConsents(database), ...createReceivedGrants(database) },
     workloadAccess: createWorkloadAccess(database),
     changes: createChanges(database),
+    tenantKeys: createTenantKeyRecords(database),
+    ciphertexts: createCiphertexts(database),
     audit: createAuditLog(database),
     auditReader: createAuditReader(database),
     check: () => database.check(),

@@ -42,6 +42,16 @@ export function createDataKeys({
       return created.dataKey;
     },
 
+    keyVersionIs(tenant, version) {
+      const known = own.get(tenant);
+      void known?.dataKey.then(
+        ({ wrapped }) => {
+          if (keyVersionOf(wrapped) < version && own.get(tenant) === known) own.delete(tenant);
+        },
+        () => undefined,
+      );
+    },
+
     unwrap(tenant, wrapped) {
       const name = nameOf(tenant, wrapped);
       const known = unwrapped.get(name);
@@ -55,6 +65,10 @@ export function createDataKeys({
       return key;
     },
   };
+}
+
+function keyVersionOf(wrapped: string): number {
+  return Number(/^vault:v(\d+):/.exec(wrapped)?.[1]);
 }
 
 /** Holds the tenant too: a key unwrapped for one must not open anything for another. */

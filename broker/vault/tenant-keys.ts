@@ -13,6 +13,23 @@ const encrypted = z.object({ ciphertext: z.string().startsWith('vault:v') });
 const decrypted = z.object({ plaintext: z.base64() });
 const dataKey = z.object({ plaintext: z.base64(), ciphertext: z.string().startsWith('vault:v') });
 
+const described = z.object({
+  type: z.string(),
+  derived: z.boolean().default(false),
+  exportable: z.boolean(),
+  allow_plaintext_backup: z.boolean(),
+  latest_version: z.int(),
+  min_decryption_version: z.int(),
+  keys: z.record(z.string(), z.unknown()),
+});
+/** Of a symmetric key: when each version was made, in seconds since 1970. */
+const versionTimes = z.record(z.string(), z.number());
+const rewrapped = z.object({
+  batch_results: z.array(
+    z.object({ ciphertext: z.string().startsWith('vault:v').optional(), error: z.string().optional() }),
+  ),
+});
+
 /**
  * Tenants' keys in transit: `KEY/tenant-NAME`, aes256-gcm96, derived. A ciphertext opens only with the context that it
  * was made with; `decrypt` and `unwrapDataKey` throw INTERNAL for any other.
@@ -68,6 +85,46 @@ export function createTenantKeys(deps: { readonly vault: VaultConnection; readon
       const path = `${transit}/datakey/plaintext/${keyOf(tenant)}`;
       const { plaintext, ciphertext } = await vault.compute(path, { context: dataKeyContext(tenant) }, dataKey);
       return { key: new Secret(Buffer.from(plaintext, 'base64')), wrapped: ciphertext };
+    },
+
+    async describe(tenant) {
+      const stored = await vault.find(`${transit}/keys/${keyOf(tenant)}`, described);
+      if (!stored) return { fault: 'missing' };
+      const versions = versionTimes.safeParse(stored.keys);
+      const isOurs = stored.type === 'aes256-gcm96' && stored.derived;
+      const isOpen = stored.exportable || stored.allow_plaintext_backup;
+      if (!isOurs || isOpen || !versions.success) return { fault: 'unsuitable' };
+      return {
+        newestVersion: stored.latest_version,
+        minVersion: stored.min_decryption_version,
+        versions: Object.entries(versions.data).map(([version, seconds]) => ({
+          version: Number(version),
+          createdAt: new Date(seconds * 1_000),
+        })),
+      };
+    },
+
+    async rotate(tenant) {
+      await vault.write(`${transit}/keys/${keyOf(tenant)}/rotate`, {});
+    },
+
+    async rewrapBatch(tenant, ciphertexts) {
+      const batch_input = ciphertexts.map(({ channel, generation, ciphertext }) => ({
+        ciphertext,
+        context: grantContext({ tenant, channel, generation }),
+      }));
+      const path = `${transit}/rewrap/${keyOf(tenant)}`;
+      const { batch_results } = await vault.compute(path, { batch_input }, rewrapped, { deadlineMs: 20_000 });
+      if (batch_results.length !== ciphertexts.length) {
+        throw new BrokerError('INTERNAL', { detail: `${path} answered another number of ciphertexts` });
+      }
+      return batch_results.map(({ ciphertext, error }) =>
+        ciphertext === undefined ? { problem: error ?? 'no ciphertext' } : { ciphertext },
+      );
+    },
+
+    async setMinVersion(tenant, version) {
+      await vault.write(`${transit}/keys/${keyOf(tenant)}/config`, { min_decryption_version: version });
     },
 
     async unwrapDataKey(tenant, wrapped) {

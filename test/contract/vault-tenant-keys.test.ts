@@ -3,7 +3,6 @@ import { after, test } from 'node:test';
 import { z } from 'zod';
 import { Secret } from '../../broker/domain/secret.ts';
 import type { EncryptionContext } from '../../broker/ports.ts';
-import { grantContext } from '../../broker/vault/encryption-context.ts';
 import { createTenantKeys } from '../../broker/vault/tenant-keys.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
 
@@ -48,12 +47,63 @@ test('a rotated key opens what its older version closed, also after a rewrap', a
   assert.match(await keys.encrypt(context, new Secret('1//refresh')), /^vault:v2:/);
   assert.equal((await keys.decrypt(context, old)).reveal(), '1//refresh');
 
-  const { ciphertext } = await vault.operator.compute(
-    `${transit}/rewrap/tenant-${tenant}`,
-    { ciphertext: old, context: grantContext(context) },
-    z.object({ ciphertext: z.string().startsWith('vault:v2:') }),
+  const [rewrapped] = await keys.rewrapBatch(tenant, [{ ...context, ciphertext: old }]);
+  assert.ok(rewrapped && 'ciphertext' in rewrapped);
+  assert.match(rewrapped.ciphertext, /^vault:v2:/);
+  assert.equal((await keys.decrypt(context, rewrapped.ciphertext)).reveal(), '1//refresh');
+});
+
+test('a ciphertext that cannot be rewrapped is named in its place and does not hurt the others', async () => {
+  await keys.create('batch');
+  const at = (channel: string) => ({ tenant: 'batch', channel, generation: 1 });
+  const [one, two] = [
+    await keys.encrypt(at('one'), new Secret('1//1')),
+    await keys.encrypt(at('two'), new Secret('1//2')),
+  ];
+  await keys.rotate('batch');
+  const results = await keys.rewrapBatch('batch', [
+    { ...at('one'), ciphertext: one },
+    { ...at('two'), ciphertext: one },
+    { ...at('one'), ciphertext: 'vault:v1:bm90IG9uZQ==' },
+    { ...at('two'), generation: 2, ciphertext: two },
+    { ...at('two'), ciphertext: two },
+  ]);
+  assert.deepEqual(
+    results.map((result) => 'problem' in result),
+    [false, true, true, true, false],
   );
-  assert.equal((await keys.decrypt(context, ciphertext)).reveal(), '1//refresh');
+  const last = results.at(-1);
+  assert.ok(last && 'ciphertext' in last);
+  assert.equal((await keys.decrypt(at('two'), last.ciphertext)).reveal(), '1//2');
+});
+
+test('a key tells its versions and its minimum, below which nothing opens any more', async () => {
+  await keys.create('aged');
+  const context = { ...place, tenant: 'aged' };
+  const old = await keys.encrypt(context, new Secret('1//refresh'));
+  await keys.rotate('aged');
+  const before = await keys.describe('aged');
+  assert.ok('versions' in before);
+  assert.deepEqual([before.newestVersion, before.minVersion], [2, 1]);
+  assert.deepEqual(
+    before.versions.map(({ version }) => version),
+    [1, 2],
+  );
+  assert.ok(before.versions.every(({ createdAt }) => Math.abs(createdAt.getTime() - Date.now()) < 600_000));
+  await keys.setMinVersion('aged', 2);
+  const after = await keys.describe('aged');
+  assert.ok('minVersion' in after);
+  assert.equal(after.minVersion, 2);
+  await assert.rejects(keys.decrypt(context, old), { code: 'INTERNAL' });
+});
+
+test('a key that is missing, or would ignore the context, is told as such', async () => {
+  assert.deepEqual(await keys.describe('nobody'), { fault: 'missing' });
+  const { transit } = vault.layout.mounts;
+  await vault.operator.write(`${transit}/keys/tenant-flat`, { type: 'aes256-gcm96', derived: false });
+  await vault.operator.write(`${transit}/keys/tenant-signer`, { type: 'ecdsa-p256' });
+  assert.deepEqual(await keys.describe('flat'), { fault: 'unsuitable' });
+  assert.deepEqual(await keys.describe('signer'), { fault: 'unsuitable' });
 });
 
 test('creating a tenant key twice leaves the first one in place', async () => {

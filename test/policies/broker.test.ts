@@ -28,6 +28,12 @@ test('the broker can do all that its adapters do', async () => {
   await tenantKeys.decrypt(place, await tenantKeys.encrypt(place, new Secret('1//refresh')));
   await tenantKeys.unwrapDataKey('acme', (await tenantKeys.createDataKey('acme')).wrapped);
 
+  await tenantKeys.rotate('acme');
+  const old = await tenantKeys.encrypt(place, new Secret('1//refresh'));
+  await tenantKeys.rewrapBatch('acme', [{ ...place, ciphertext: old }]);
+  await tenantKeys.setMinVersion('acme', 2);
+  await tenantKeys.describe('acme');
+
   const dpopKeys = createDpopKeys({ vault: broker, transit });
   await dpopKeys.create('web');
   await dpopKeys.sign('web', await dpopKeys.rotate('web'), 'a.b');
@@ -63,6 +69,21 @@ test('the broker can do nothing more', async (t) => {
     'export a key': read(`${transit}/export/encryption-key/tenant-guarded`),
     'back a key up': read(`${transit}/backup/tenant-guarded`),
     'delete a key': () => broker.delete(key),
+    'raise the minimum of the audit record’s key': write(`${transit}/keys/audit-checkpoint/config`, {
+      min_decryption_version: 1,
+    }),
+    'raise the minimum of a DPoP key': write(`${transit}/keys/dpop-guarded/config`, { min_decryption_version: 1 }),
+    'allow a DPoP key to be deleted': write(`${transit}/keys/dpop-guarded/config`, { deletion_allowed: true }),
+    'delete a DPoP key': () => broker.delete(`${transit}/keys/dpop-guarded`),
+    'trim a DPoP key': write(`${transit}/keys/dpop-guarded/trim`, { min_available_version: 1 }),
+    'make a derived DPoP key': write(`${transit}/keys/dpop-other`, safe),
+    'forbid a key to encrypt with old versions': write(`${key}/config`, { min_encryption_version: 1 }),
+    'have Vault rotate a key by itself': write(`${key}/config`, { auto_rotate_period: '24h' }),
+    'make a key exportable': write(`${key}/config`, { exportable: true }),
+    'allow deletion beside a new minimum': write(`${key}/config`, {
+      min_decryption_version: 1,
+      deletion_allowed: true,
+    }),
     'allow deletion': write(`${key}/config`, { deletion_allowed: true }),
     'trim a key': write(`${key}/trim`, { min_available_version: 1 }),
     'import a key': write(`${key}/import`, { ciphertext: 'x' }),
@@ -77,7 +98,7 @@ test('the broker can do nothing more', async (t) => {
       context,
     }),
     'list keys': () => broker.list(`${transit}/keys`),
-    'rewrap with a tenant key': write(`${transit}/rewrap/tenant-guarded`, { ciphertext: 'vault:v1:x', context }),
+    'rewrap with a key of another name': write(`${transit}/rewrap/other`, { ciphertext: 'vault:v1:x', context }),
     'use a key of another name': write(`${transit}/decrypt/other`, { ciphertext: 'vault:v1:x', context }),
     'sign with a tenant key': write(`${transit}/sign/tenant-guarded`, { input: 'eA==' }),
     'delete the newest client secret': () => broker.delete(`${kv}/data/guarded`),

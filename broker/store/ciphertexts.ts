@@ -1,0 +1,89 @@
+/**
+ * Every column that holds ciphertexts of tenants' keys, for rewrapping. Reads go along the indexes by tenant and key
+ * version; a write changes the ciphertext where it is still the one that was rewrapped, so that a refresh that wrote
+ * meanwhile wins.
+ */
+import { sql } from 'kysely';
+import { verifierGeneration } from '../domain/consent.ts';
+import type { CiphertextKind, Ciphertexts } from '../ports.ts';
+import type { Database } from './database.ts';
+
+const places = {
+  grant: {
+    table: sql.table('channels'),
+    ciphertext: sql.ref('refresh_token_encrypted'),
+    version: sql.ref('refresh_token_key_version'),
+    channel: sql.ref('id'),
+    generation: sql.ref('generation'),
+  },
+  received: {
+    table: sql.table('consents'),
+    ciphertext: sql.ref('received_token_encrypted'),
+    version: sql.ref('received_token_key_version'),
+    channel: sql.ref('channel'),
+    generation: sql.ref('received_generation'),
+  },
+  verifier: {
+    table: sql.table('consents'),
+    ciphertext: sql.ref('code_verifier_encrypted'),
+    version: sql.ref('code_verifier_key_version'),
+    channel: sql.ref('channel'),
+    generation: sql.lit(verifierGeneration),
+  },
+} as const satisfies Readonly<Record<CiphertextKind, object>>;
+
+interface FoundRow {
+  readonly id: string;
+  readonly channel: string;
+  readonly generation: number;
+  readonly key_version: number;
+  readonly ciphertext: string;
+}
+
+export function createCiphertexts(database: Database): Ciphertexts {
+  return {
+    async countByKeyVersion(tenant) {
+      const counts = Object.values(places).map(
+        ({ table, version }) =>
+          sql`select ${version} as version, count(*)::integer as rows from ${table}
+              where tenant = ${tenant} and ${version} is not null group by 1`,
+      );
+      const { rows } = await database.run((db) =>
+        sql<{ version: number; rows: number }>`
+          select version, sum(rows)::integer as rows from (${sql.join(counts, sql` union all `)}) as counted
+          group by version order by version`.execute(db),
+      );
+      return rows;
+    },
+
+    async below(tenant, kind, below, after, limit) {
+      const { table, ciphertext, version, channel, generation } = places[kind];
+      const { rows } = await database.run((db) =>
+        sql<FoundRow>`
+          select id, ${channel} as channel, ${generation} as generation, ${version} as key_version,
+                 ${ciphertext} as ciphertext
+          from ${table}
+          where tenant = ${tenant} and ${version} < ${below}
+            and (${version}, id) > (${after?.keyVersion ?? 0}, ${after?.id ?? ''})
+          order by ${version}, id limit ${limit}`.execute(db),
+      );
+      return rows.map(({ key_version: keyVersion, ...row }) => ({ ...row, keyVersion }));
+    },
+
+    replace: (kind, changes) =>
+      database.transaction(async (trx) => {
+        const { table, ciphertext } = places[kind];
+        // Not waited for on disk: what a crash takes back is still there under the older version, and moved again. The
+        // lock timeout keeps a batch from holding its rows while it waits for one that somebody else holds.
+        await sql`select set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '1s', true)`.execute(
+          trx,
+        );
+        const [ids, from, to] = [changes.map(({ id }) => id), changes.map((c) => c.from), changes.map((c) => c.to)];
+        const { numAffectedRows } = await sql`
+          update ${table} as stored set ${ciphertext} = moved.new
+          from unnest(${ids}::text[], ${from}::text[], ${to}::text[]) as moved (row_id, old, new)
+          where stored.id = moved.row_id and ${ciphertext} = moved.old`.execute(trx);
+        return Number(numAffectedRows ?? 0n);
+      }),
+  };
+}
