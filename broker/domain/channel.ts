@@ -18,6 +18,16 @@ export const channelStates = [
 ] as const;
 export type ChannelState = (typeof channelStates)[number];
 
+/** Which states may follow which; the database refuses every other step. `revoked` is the end. */
+export const nextStates: Readonly<Record<ChannelState, readonly ChannelState[]>> = {
+  pending_consent: ['active', 'revoked'],
+  active: ['needs_reconsent', 'blocked', 'suspended', 'revoked'],
+  needs_reconsent: ['active', 'revoked'],
+  blocked: ['active', 'revoked'],
+  suspended: ['active', 'revoked'],
+  revoked: [],
+};
+
 /** Why a channel is in its state; part of the public API. */
 export type StateReason =
   | 'created'

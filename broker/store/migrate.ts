@@ -14,6 +14,7 @@ import * as auditLog from './migrations/0005-audit-log.ts';
 import * as auditChain from './migrations/0006-audit-chain.ts';
 import * as keyVersions from './migrations/0008-key-versions.ts';
 import * as outbox from './migrations/0010-outbox.ts';
+import * as channelRules from './migrations/0013-channel-rules.ts';
 import { translatePostgresError } from './postgres-error.ts';
 import { grantToRuntime, requireOwner, requireRole } from './roles.ts';
 import type { Schema } from './schema.ts';
@@ -27,6 +28,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0006-audit-chain': auditChain,
   '0010-outbox': outbox,
   '0008-key-versions': keyVersions,
+  '0013-channel-rules': channelRules,
 };
 const migrationTable = 'schema_migrations';
 

@@ -70,6 +70,8 @@ export interface ChannelsTable {
   last_failure: string | null;
   claimed_until: ColumnType<Date | null, Date | null | undefined, Date | null>;
   claim_fence: ColumnType<number, number | undefined, number>;
+  state_changed_at: ColumnType<Date, never, never>;
+  scrubbed_at: ColumnType<Date | null, never, Date | null>;
   created_at: Date;
   updated_at: Date;
 }

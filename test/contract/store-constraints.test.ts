@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Updateable } from 'kysely';
-import { channelStates } from '../../broker/domain/channel.ts';
+import { type Insertable, sql, type Updateable } from 'kysely';
+import { channelStates, nextStates } from '../../broker/domain/channel.ts';
+import { toChannelRow } from '../../broker/store/channel-row.ts';
 import type { ChannelsTable, ConsentsTable } from '../../broker/store/schema.ts';
 import { useStore } from '../support/store.ts';
 import { aChannel, aConsent, anActiveChannel, aRecord, aRequest, fill, minute } from '../support/store-fixtures.ts';
@@ -11,8 +12,14 @@ const violated = (constraint: string) => new RegExp(`sqlstate 23514 .*${constrai
 test('holds a channel to its rules in the database', async (t) => {
   const { store, database } = await useStore(t);
   await fill(store, anActiveChannel());
-  const change = (values: Updateable<ChannelsTable>) =>
-    database.run((db) => db.updateTable('channels').set(values).execute());
+  const row = toChannelRow(anActiveChannel({ id: 'ch_2', name: 'two' }));
+  const change = (values: Partial<Insertable<ChannelsTable>>) =>
+    database.run((db) =>
+      db
+        .insertInto('channels')
+        .values({ ...row, ...values })
+        .execute(),
+    );
 
   for (const [constraint, values] of [
     ['state_is_known', { state: 'asleep' as 'active' }],
@@ -27,15 +34,69 @@ test('holds a channel to its rules in the database', async (t) => {
   ] as const) {
     await assert.rejects(change(values), violated(constraint), constraint);
   }
+  await change({});
   assert.deepEqual(await store.channels.find('ch_1'), anActiveChannel());
 });
 
-test('knows every state of a channel that the broker knows', async (t) => {
+test('knows every state of a channel that the broker knows, and no step between two that the broker does not', async (t) => {
+  const { store, database } = await useStore(t);
+  const pairs = channelStates.flatMap((from) => channelStates.map((to) => ({ from, to, id: `${from}-${to}` })));
+  await fill(store, ...pairs.map(({ from, id }) => anActiveChannel({ id, name: id, state: from })));
+  for (const { from, to, id } of pairs) {
+    const step = database.run((db) => db.updateTable('channels').set({ state: to }).where('id', '=', id).execute());
+    if (from === to || nextStates[from].includes(to)) await step;
+    else await assert.rejects(step, violated('channels_state_follows'), id);
+    assert.equal((await store.channels.find(id))?.state, nextStates[from].includes(to) ? to : from);
+  }
+});
+
+test('lets no generation and no fence fall, and nothing become another channel', async (t) => {
+  const { store, database } = await useStore(t);
+  await fill(store, anActiveChannel({}, { generation: 3 }));
+  await store.tenants.create(
+    { name: 'other', admins: [], createdAt: minute(0) },
+    aRecord('tenant.create', { tenant: 'other' }),
+  );
+  await store.channels.claim('ch_1', minute(30), minute(31));
+  for (const [constraint, values] of [
+    ['generation_never_falls', { generation: 2 }],
+    ['fence_never_falls', { claim_fence: 0 }],
+    ['row_stays', { id: 'ch_2' }],
+    ['row_stays', { tenant: 'other' }],
+    ['row_stays', { created_at: minute(9) }],
+    ['identity_stays', { google_subject: 'google-2' }],
+    ['identity_stays', { youtube_channel_id: 'UC-2' }],
+    ['scrubbed_is_empty', { scrubbed_at: minute(9) }],
+    ['refresh_token_is_ciphertext', { refresh_token_encrypted: 'vault:v1:' }],
+    ['refresh_token_is_ciphertext', { refresh_token_encrypted: 'vault:vault:x' }],
+  ] as const) {
+    const change = database.run((db) => db.updateTable('channels').set(values).execute());
+    await assert.rejects(change, violated(constraint), constraint);
+  }
+  const { rows } = await database.run((db) => sql`select generation, claim_fence from channels`.execute(db));
+  assert.deepEqual(rows, [{ generation: 3, claim_fence: 1 }]);
+});
+
+test('keeps a workload out of a channel of another tenant', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store, aChannel());
+  await store.tenants.create(
+    { name: 'other', admins: [], createdAt: minute(0) },
+    aRecord('tenant.create', { tenant: 'other' }),
+  );
+  const access = { spiffeId: 'spiffe://example.org/w', channel: 'ch_1', tenant: 'other', reason: '', createdBy: 'a' };
+  const allowing = store.workloadAccess.allow({ ...access, createdAt: minute(0) }, aRecord('workload.allow'));
+  await assert.rejects(allowing, { code: 'CHANNEL_NOT_FOUND' });
+});
+
+test('gives the name of a revoked channel free, and that of no other', async (t) => {
   const { store, database } = await useStore(t);
   await fill(store, anActiveChannel());
-  for (const state of channelStates) {
-    await database.run((db) => db.updateTable('channels').set({ state }).execute());
-  }
+  const again = () => store.channels.create(aChannel({ id: 'ch_2' }), aRecord('channel.add', { channel: 'ch_2' }));
+  await assert.rejects(again(), { code: 'ALREADY_EXISTS' });
+  await database.run((db) => db.updateTable('channels').set({ state: 'revoked' }).execute());
+  await again();
+  assert.equal((await store.channels.find('ch_2'))?.state, 'pending_consent');
 });
 
 test('holds a consent to its rules in the database', async (t) => {
@@ -65,9 +126,13 @@ test('holds a consent to its rules in the database', async (t) => {
     ],
     ['received_is_whole', { status: 'received' }],
     ['received_is_whole', { received_token_encrypted: 'vault:v1:left-over' }],
+    ['row_stays', { id: 'co_2' }],
+    ['row_stays', { channel: 'ch_2' }],
   ] as const) {
     await assert.rejects(change(values), violated(constraint), constraint);
   }
+  await store.consents.completeWithoutToken('co_1', minute(1), aRecord('consent.complete'));
+  await assert.rejects(change({ status: 'pending', completed_at: null }), violated('completed_stays'));
 });
 
 test('takes no workload without a SPIFFE ID', async (t) => {

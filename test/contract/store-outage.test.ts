@@ -61,7 +61,7 @@ test('ends a statement that takes too long', async (t) => {
 
 test('does not wait for ever when all connections are in use', async (t) => {
   const url = await useDatabase(t);
-  const database = createDatabase({ url, applicationName: 'test', poolSize: 1, connectTimeoutMs: 50 });
+  const database = createDatabase({ url, applicationName: 'test', poolSize: 1, connectTimeoutMs: 500 });
   atEnd(t, () => database.close());
   await database.transaction(async () => assert.rejects(database.check(), unavailable));
   await database.check();
