@@ -10,13 +10,21 @@ export interface ApiClient {
   post<T>(path: string, body?: unknown): Promise<T>;
 }
 
-export function createApiClient(brokerUrl: string, identityToken: () => Promise<Secret<string>>): ApiClient {
+/** @param reason why all of this is done, for the audit record. */
+export function createApiClient(
+  brokerUrl: string,
+  identityToken: () => Promise<Secret<string>>,
+  reason?: string,
+): ApiClient {
+  const given = reason === undefined ? {} : { 'X-Audit-Reason': encodeURIComponent(reason) };
+
   async function call<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
     const token = await identityToken();
     const answer = await callJson('the broker', `${brokerUrl}${path}`, {
       method,
       headers: {
         Authorization: `Bearer ${token.reveal()}`,
+        ...given,
         ...(body !== undefined && { 'Content-Type': 'application/json' }),
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),

@@ -55,7 +55,8 @@ export function createCli({ environment, streams, version, processes, vault, int
     interrupted: interrupted ?? (() => new AbortController().signal),
     api: () => {
       const config = loadCliConfig(environment);
-      return createApiClient(config.brokerUrl, () => findIdentityToken(config, environment.HOME ?? ''));
+      const identityToken = () => findIdentityToken(config, environment.HOME ?? '');
+      return createApiClient(config.brokerUrl, identityToken, config.reason);
     },
   };
 

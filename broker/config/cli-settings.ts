@@ -13,6 +13,12 @@ export const cliSettings = z.object({
       example: '/run/user/1000/token-broker.jwt',
     },
   ),
+  reason: setting(
+    'BROKER_REASON',
+    is.text.optional(),
+    'Why you act, a ticket for example; goes on the audit record with what the command does.',
+    { example: 'OPS-1234' },
+  ),
   identityRole: setting(
     'BROKER_IDENTITY_ROLE',
     is.text,

@@ -48,7 +48,7 @@ export function auditRecord(
     requestId: caller.requestId,
     tenant: target.tenant,
     channel: target.channel,
-    facts,
+    facts: caller.kind === 'person' && caller.reason !== undefined ? { reason: caller.reason, ...facts } : facts,
   };
 }
 

@@ -11,6 +11,8 @@ export interface Person {
   /** Client IP as seen behind the configured proxies. */
   readonly ip: string | undefined;
   readonly requestId: string;
+  /** Why, in the person's own words: a ticket, for example. Goes on record with what they do. */
+  readonly reason?: string | undefined;
 }
 
 /** An upload worker's sidecar, proven by its certificate. */

@@ -8,6 +8,8 @@ export interface RequestContext {
   readonly requestId: string;
   readonly ip: string | undefined;
   readonly userAgent: string | undefined;
+  /** From `X-Audit-Reason`: percent-encoded UTF-8, at most 256 characters. */
+  readonly reason?: string | undefined;
 }
 
 /** Comes first of all handlers. */
@@ -19,11 +21,20 @@ export function createRequestContext(deps: { clientIp: ClientIp; random: RandomB
       requestId,
       ip: deps.clientIp(request.socket.remoteAddress, request.headers),
       userAgent: request.get('user-agent')?.slice(0, 256),
+      reason: reasonOf(request.get('x-audit-reason')),
     };
     response.locals.context = context;
     response.set('X-Request-Id', requestId);
     next();
   };
+}
+
+function reasonOf(header: string | undefined): string | undefined {
+  try {
+    return decodeURIComponent(header ?? '').slice(0, 256) || undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The context of the request that this response answers. */

@@ -110,6 +110,17 @@ describe('the audit record', () => {
     assert.deepEqual(seqs, [8, 7, 6]);
   });
 
+  test('has the reason that somebody gave for what they did', async (t) => {
+    const { world } = await useAuditWorld(t);
+    const admin = await useIdentity(t, world.broker.publicUrl, await world.admin.identityToken());
+    const { id } = await world.addChannel();
+    const reason = 'OPS-1234: Studio möchte neu verbinden';
+    const { exitCode } = await runCommand({ ...admin, BROKER_REASON: reason }, 'channel', 'consent-link', id);
+    assert.equal(exitCode, 0);
+    const [newest] = await listed(admin, '--tenant', tenant, '--action', 'consent.invite');
+    assert.equal(newest?.facts.reason, reason);
+  });
+
   test('is followed over a restart of the broker: no record is lost, none is doubled, Ctrl-C ends it with 0', async (t) => {
     const { world } = await useAuditWorld(t);
     const admin = await useIdentity(t, world.broker.publicUrl, await world.admin.identityToken());

@@ -59,7 +59,7 @@ function credentialOf(token: string, claims: Readonly<Record<string, unknown>>, 
 function personOf(
   claims: Readonly<Record<string, unknown>>,
   names: ClaimNames,
-  { ip, requestId }: RequestContext,
+  { ip, requestId, reason }: RequestContext,
 ): Person {
   const subject = claims[names.subject];
   if (typeof subject !== 'string' || subject === '') {
@@ -74,5 +74,6 @@ function personOf(
     groups: [groups].flat().filter((group): group is string => typeof group === 'string' && group !== ''),
     ip,
     requestId,
+    ...(reason !== undefined && { reason }),
   };
 }
