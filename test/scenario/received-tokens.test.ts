@@ -3,7 +3,7 @@
  * write, not where the process is killed then, too, and not where it replaces another one.
  */
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { startServerProcess } from '../../broker/store/embedded/server-process.ts';
@@ -11,6 +11,7 @@ import { brokerEnvironment } from '../support/broker.ts';
 import { createOwnerBrowser } from '../support/owner-browser.ts';
 import { until } from '../support/poll.ts';
 import { useOwnPostgres } from '../support/postgres.ts';
+import { migratedDatabase } from '../support/store.ts';
 import { useOwnVault } from '../support/vault.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
 import { owner, useWorld } from '../support/world.ts';
@@ -39,7 +40,7 @@ async function startBrokerProcess(t: TestContext, env: Record<string, string>) {
 
 test('PostgreSQL and then the broker are killed between Google’s answer and our write: the next start completes the consent', async (t) => {
   const postgres = await useOwnPostgres(t);
-  const world = await useWorld(t, { databaseUrl: postgres.url('postgres') });
+  const world = await useWorld(t, { databaseUrl: await migratedDatabase(postgres.url('postgres')) });
   const { id, consentLink } = await world.addChannel();
   await world.broker.stop();
   const environment = await brokerEnvironment(t, world);
@@ -77,7 +78,7 @@ test('PostgreSQL and then the broker are killed between Google’s answer and ou
 test('PostgreSQL is gone when a refresh brings a new refresh token: the new one is used ever after', async (t) => {
   const postgres = await useOwnPostgres(t);
   const world = await useWorld(t, {
-    databaseUrl: postgres.url('postgres'),
+    databaseUrl: await migratedDatabase(postgres.url('postgres')),
     client: { rotateRefreshTokens: true },
   });
   const id = await world.connectedChannel();
@@ -140,6 +141,7 @@ test('the checks of a consent bring a new refresh token: it is that one which be
   const { id, consentLink } = await world.addChannel();
   await world.consent(consentLink);
   assert.equal((await world.channel(id)).state, 'pending_consent');
+  assert.deepEqual(await readdir(join(world.broker.dataDirectory, 'received')), [], 'what is stored stays on disk');
   fault.clear();
   world.google.advance(60_000);
   await world.broker.refreshDue();
@@ -148,4 +150,36 @@ test('the checks of a consent bring a new refresh token: it is that one which be
   await world.broker.refreshDue();
   assert.equal((await world.channel(id)).grant?.refreshFailures, 0);
   assert.equal((await world.channel(id)).state, 'active');
+});
+
+test('while a newer refresh token cannot be stored, the one that it replaced is not used', async (t) => {
+  const postgres = await useOwnPostgres(t);
+  const databaseUrl = await migratedDatabase(postgres.url('postgres'));
+  const world = await useWorld(t, { databaseUrl, client: { rotateRefreshTokens: true } });
+  const id = await world.connectedChannel();
+  world.google.faults.add({ fault: { kind: 'latency', ms: 1_000 }, where: { endpoint: 'token' }, when: 'after' });
+  world.google.counts.reset();
+  world.google.advance(hour);
+  const refreshed = world.broker.refreshDue();
+  await world.google.counts.arrival({ endpoint: 'token' });
+  await postgres.halt();
+  await refreshed.catch(() => undefined);
+  const [name = ''] = await kept(world.broker.dataDirectory);
+  const file = join(world.broker.dataDirectory, 'received', name);
+  const text = await readFile(file, 'utf8');
+  // A disk that gives back something else: the token cannot be opened, and is not thrown away.
+  await writeFile(file, text.replace('"ciphertext":"', '"ciphertext":"AAAA'));
+
+  await postgres.start();
+  world.google.counts.reset();
+  world.google.advance(hour);
+  await until('the broker has looked', async () => (await world.broker.refreshDue().catch(() => 0)) > 0);
+  assert.equal(world.google.counts.requests({ endpoint: 'token' }), 0);
+  assert.equal((await world.channel(id)).state, 'active');
+
+  await writeFile(file, text);
+  world.google.advance(hour);
+  await world.broker.refreshDue();
+  assert.equal((await world.channel(id)).grant?.refreshFailures, 0);
+  assert.deepEqual(await kept(world.broker.dataDirectory), []);
 });
