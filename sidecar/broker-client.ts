@@ -6,7 +6,7 @@
  */
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { fromTimestamp, type GetAccessTokenRequest } from '../proto/load.ts';
-import { type BrokerConnection, createBrokerConnector } from './broker-connection.ts';
+import { type BrokerConnection, createBrokerConnector, type SubscriptionListener } from './broker-connection.ts';
 import { sidecarError } from './errors.ts';
 import type { WorkloadSvid } from './svid-issuer.ts';
 
@@ -22,6 +22,8 @@ export interface ReleasedToken {
   readonly scopes: readonly string[];
   /** `UC…` */
   readonly youtubeChannelId: string;
+  /** Of the grant that it comes from; 0 where the broker does not say. */
+  readonly generation: number;
 }
 
 export interface BrokerClient {
@@ -34,6 +36,14 @@ export interface BrokerClient {
    * BROKER_FAILING.
    */
   getAccessToken(request: Partial<GetAccessTokenRequest>): Promise<ReleasedToken>;
+  /**
+   * Subscribes to channels on the connection of the moment; see `onMove`.
+   *
+   * @throws SidecarError STARTING, IDENTITY_EXPIRED.
+   */
+  subscribe(channelIds: readonly string[], listener: SubscriptionListener): { cancel(): void };
+  /** Has it told when calls go to another connection: streams on the old one end soon. */
+  onMove(told: () => void): void;
   /** Resolves to whether the broker has accepted a connection, or does within the time given. */
   connected(withinMs: number): Promise<boolean>;
   close(): void;
@@ -52,6 +62,7 @@ export function createBrokerClient({ address, spiffeId, now }: BrokerClientOptio
   const open = new Set<BrokerConnection>();
   let current: BrokerConnection | undefined;
   let candidate: BrokerConnection | undefined;
+  let moved = () => {};
 
   const close = (connection: BrokerConnection | undefined) => {
     if (connection && open.delete(connection)) connection.close();
@@ -61,6 +72,7 @@ export function createBrokerClient({ address, spiffeId, now }: BrokerClientOptio
     const old = current;
     current = next;
     candidate = undefined;
+    moved();
     // Closing fails the calls that wait for the old one to connect; by then they have ended.
     setTimeout(() => close(old), DEADLINE_MS).unref();
   };
@@ -89,6 +101,10 @@ export function createBrokerClient({ address, spiffeId, now }: BrokerClientOptio
       const { expiresAt, accessToken, ...rest } = await inForce().getAccessToken(request, now() + DEADLINE_MS);
       if (!accessToken || !expiresAt) throw sidecarError('BROKER_FAILING');
       return { ...rest, accessToken, expiresAt: fromTimestamp(expiresAt).getTime() };
+    },
+    subscribe: (channelIds, listener) => inForce().subscribe(channelIds, listener),
+    onMove(told) {
+      moved = told;
     },
     async connected(withinMs) {
       if (!current || now() >= current.notAfter) return false;

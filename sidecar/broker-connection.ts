@@ -111,7 +111,11 @@ export function createBrokerConnector(address: string, expected: SpiffeId): (svi
         stream.on('data', (update: ChannelsUpdate) => {
           if (!over) listener.update(update);
         });
-        stream.on('error', (error: ServiceError) => end(failureOf(error)));
+        stream.on('error', (error: ServiceError) =>
+          end(
+            error.code === status.UNIMPLEMENTED ? sidecarError('BROKER_TOO_OLD', { cause: error }) : failureOf(error),
+          ),
+        );
         stream.on('end', () => end(undefined));
         return {
           cancel() {

@@ -21,6 +21,8 @@ export interface SidecarConfig {
   readonly listen: LoopbackAddress;
   /** The GCE metadata protocol: channel id -> port, on the host of `listen`. */
   readonly gceChannels: ReadonlyMap<string, number>;
+  /** What to do where the broker tells nothing of a channel; in milliseconds. */
+  readonly unheard: { readonly patienceMs: number; readonly recheckMs: number };
   /** `/livez` and `/readyz`. */
   readonly operationsListen: LoopbackAddress;
 }
@@ -41,6 +43,10 @@ const port = z
   .regex(/^\d{1,5}$/, 'is not a port')
   .transform(Number)
   .refine((n) => n < 65_536, 'is not a port');
+const seconds = z
+  .string()
+  .regex(/^[1-9]\d{0,3}$/, 'is not a number of seconds from 1 to 9999')
+  .transform((text) => Number(text));
 const filePath = z.string().min(1, 'is empty');
 const mount = z
   .string()
@@ -108,6 +114,12 @@ export const settings = z.strictObject({
   SIDECAR_OPERATIONS_LISTEN: loopback
     .prefault('127.0.0.1:7071')
     .describe('Where /livez and /readyz are served; a loopback address.'),
+  SIDECAR_UNHEARD_AFTER: seconds
+    .prefault('30')
+    .describe(
+      'After how many seconds without a word of the broker a channel’s token is checked with it at short intervals; the broker speaks every 10.',
+    ),
+  SIDECAR_RECHECK_EVERY: seconds.prefault('15').describe('How many seconds lie between these checks.'),
 });
 
 /** Reads the configuration; throws ConfigError with every problem. */
@@ -133,6 +145,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     pki: { mount: set.SIDECAR_VAULT_PKI_MOUNT, role: set.SIDECAR_VAULT_PKI_ROLE },
     listen: set.SIDECAR_LISTEN,
     gceChannels: set.SIDECAR_GCE_CHANNELS,
+    unheard: { patienceMs: set.SIDECAR_UNHEARD_AFTER * 1_000, recheckMs: set.SIDECAR_RECHECK_EVERY * 1_000 },
     operationsListen: set.SIDECAR_OPERATIONS_LISTEN,
   };
 }

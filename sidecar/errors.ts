@@ -39,6 +39,11 @@ export const errorTable = {
     sentence: 'The broker gave an answer that the sidecar does not understand.',
     next: 'The operators have to compare the versions of broker and sidecar.',
   },
+  BROKER_TOO_OLD: {
+    http: 503,
+    sentence: 'The broker does not tell sidecars of changes.',
+    next: 'The operators have to bring the broker to the version of the sidecar; until then tokens are checked with it again and again.',
+  },
   LIFE_TOO_SHORT: {
     http: 503,
     sentence: 'There is no token with as much life left as was asked for.',

@@ -7,6 +7,7 @@ import type { BrokerClient } from './broker-client.ts';
 import { createAnswer, sendAnswer } from './endpoints/answer.ts';
 import { refusalOf } from './endpoints/local-request.ts';
 import { errorTable, sidecarError } from './errors.ts';
+import type { Subscription } from './subscription.ts';
 import type { SvidSource } from './svid-source.ts';
 import type { TokenSource } from './token-source.ts';
 
@@ -22,6 +23,9 @@ export interface HealthOptions {
   readonly svids: Pick<SvidSource, 'current' | 'problem'>;
   readonly broker: Pick<BrokerClient, 'connected'>;
   readonly tokens: Pick<TokenSource, 'holds'>;
+  readonly subscription: Pick<Subscription, 'silentFor'>;
+  /** After how long without a word of the broker it is told here, in milliseconds. */
+  readonly patienceMs: number;
   /** The channels that have a port of their own. */
   readonly channels: readonly string[];
   /** Milliseconds since 1970. */
@@ -39,7 +43,11 @@ export function createHealthEndpoint(options: HealthOptions) {
       if (request.url === '/livez') return say(200, { live: true });
       if (request.url !== '/readyz') return say(404, { error: 'NOT_FOUND' });
       void obstacles(options).then((found) =>
-        say(found.length === 0 ? 200 : 503, { ready: found.length === 0, obstacles: found }),
+        say(found.length === 0 ? 200 : 503, {
+          ready: found.length === 0,
+          obstacles: found,
+          degraded: troubles(options),
+        }),
       );
     };
 }
@@ -53,6 +61,14 @@ export async function obstacles({ svids, broker, tokens, channels, now }: Health
   const problem = svids.problem();
   const cause = problem ? [{ code: problem.code, next: problem.next }] : [];
   return [own(svid ? 'IDENTITY_EXPIRED' : 'STARTING'), ...cause];
+}
+
+/** Lists what is not as it should be although tokens are served. */
+function troubles({ subscription, patienceMs }: HealthOptions): readonly Obstacle[] {
+  const silence = subscription.silentFor(patienceMs);
+  if (!silence) return [];
+  const next = 'Changes are not heard of; tokens are checked with the broker at short intervals. The log says why.';
+  return [{ code: silence.code, next: silence.next ?? next }];
 }
 
 function own(code: 'BROKER_UNREACHABLE' | 'IDENTITY_EXPIRED' | 'STARTING'): Obstacle {

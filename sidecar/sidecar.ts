@@ -6,6 +6,7 @@ import { listen } from './endpoints/listen.ts';
 import { createNativeEndpoint } from './endpoints/native.ts';
 import { createHealthEndpoint } from './health.ts';
 import type { Log } from './log.ts';
+import { createSubscription } from './subscription.ts';
 import { createSvidIssuer } from './svid-issuer.ts';
 import { startSvidSource } from './svid-source.ts';
 import { createTokenSource } from './token-source.ts';
@@ -58,10 +59,15 @@ export async function startSidecar(config: SidecarConfig, dependencies: SidecarD
     const svids = startSvidSource({ issue, onRotation: broker.use, log, now, random });
     closers.push(svids.stop);
 
-    const tokens = createTokenSource({ broker, log, now, random });
-    closers.push(tokens.stop);
+    const subscription = createSubscription({ broker, onStatus: (told) => tokens.hear(told), log, now, random });
+    const onChannels = (held: readonly string[]) => subscription.want([...channels, ...held]);
+    const tokens = createTokenSource({ broker, log, now, random, ...config.unheard, onChannels });
+    closers.push(tokens.stop, subscription.stop);
+    broker.onMove(subscription.renew);
+    onChannels([]);
 
-    const health = createHealthEndpoint({ svids, broker, tokens, channels, now });
+    const { patienceMs } = config.unheard;
+    const health = createHealthEndpoint({ svids, broker, tokens, subscription, patienceMs, channels, now });
     const operations = await listen(config.operationsListen, health);
     closers.push(operations.close);
 

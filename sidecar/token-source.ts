@@ -5,9 +5,14 @@
  *   what is left is given only where nothing fresher can be had, marked stale while the broker fails, and never past
  *   its end.
  * - A token that has been read is replaced ahead of its end in the background; one that nobody reads lapses.
+ * - What the broker tells of a channel takes effect at once: a token that may not be used any more is dropped, also one
+ *   that is on its way, and readers hear why until the broker says otherwise.
+ * - Where nothing is told for too long, a token is checked with the broker at short intervals. While the broker is away
+ *   it is served all the same.
  * - A permanent refusal drops the token. Failures are remembered for a moment, so that a worker that asks in a loop
  *   does not become the broker's load.
  */
+import type { ChannelStatus } from '../proto/load.ts';
 import type { BrokerClient, ReleasedToken } from './broker-client.ts';
 import { SidecarError, sidecarError } from './errors.ts';
 import { type Log, reasonOf } from './log.ts';
@@ -44,7 +49,9 @@ export interface TokenSource {
    * @throws SidecarError with the broker's code or one of the sidecar's own.
    */
   read(wish: TokenWish): Promise<ServedToken>;
-  /** Tells whether `held` would answer a plain wish; counts as no reading. */
+  /** Takes what the broker tells of channels into effect. */
+  hear(statuses: readonly ChannelStatus[]): void;
+  /** Tells whether a token is there that does for a plain wish; counts as no reading. */
   holds(channelId: string): boolean;
   /** Forgets every token. */
   stop(): void;
@@ -57,6 +64,12 @@ export interface TokenSourceOptions {
   readonly now: () => number;
   /** From 0 up to 1. */
   readonly random: () => number;
+  /** A channel of which nothing was told for so long is checked with the broker, in milliseconds. */
+  readonly patienceMs: number;
+  /** How often. */
+  readonly recheckMs: number;
+  /** Told the channels of which there is something to hear, whenever they are others. */
+  readonly onChannels?: (channels: readonly string[]) => void;
 }
 
 interface Memory {
@@ -76,19 +89,37 @@ interface Entry {
   /** Key of a wish -> why it was refused. */
   readonly refusals: Map<string, Memory>;
   flight: Promise<void> | undefined;
+  /** When the broker last told something of it, and when it was last asked; 0 for never. */
+  heardAt: number;
+  askedAt: number;
+  recheckAt: number;
+  /** As the broker told: tokens of an older one are void. */
+  generation: number;
+  /** Whether the broker has told that no token may be used, and how often it has turned to that. */
+  withdrawn: boolean;
+  withdrawals: number;
   timer: NodeJS.Timeout | undefined;
 }
 
-export function createTokenSource({ broker, log, now, random }: TokenSourceOptions): TokenSource {
+export function createTokenSource(options: TokenSourceOptions): TokenSource {
+  const { broker, log, now, random, patienceMs, recheckMs, onChannels = () => {} } = options;
   const entries = new Map<string, Entry>();
 
   const held = (wish: TokenWish): ServedToken | undefined => {
     const entry = entries.get(wish.channelId);
-    if (!entry?.served || !comfortable(entry, wish)) return undefined;
+    if (!entry?.served || !known(entry) || !comfortable(entry, wish)) return undefined;
     entry.wanted = true;
-    if (now() >= entry.refreshAt) void fly(entry, anything(entry));
+    if (now() >= dueAt(entry)) void fly(entry, anything(entry));
     return entry.served;
   };
+
+  /** Whether the broker has told of the channel, or was asked for it, lately. */
+  const known = ({ heardAt, askedAt }: Entry): boolean =>
+    now() <= Math.max(heardAt + patienceMs, askedAt + 2 * recheckMs);
+
+  /** When to ask the broker again: ahead of the token's end, and before where the channel is not heard of. */
+  const dueAt = ({ refreshAt, recheckAt, heardAt }: Entry): number =>
+    Math.min(refreshAt, Math.max(recheckAt, heardAt + patienceMs));
 
   const comfortable = ({ served, receivedAt }: Entry, wish: TokenWish): boolean => {
     const instant = now();
@@ -106,8 +137,8 @@ export function createTokenSource({ broker, log, now, random }: TokenSourceOptio
       const served = held(wish);
       if (served) return served;
       const entry = entryOf(wish.channelId);
-      const known = remembered(entry, wish);
-      if (known) return remainder(entry, wish, known);
+      const failure = remembered(entry, wish);
+      if (failure) return remainder(entry, wish, failure);
       if (entry.flight) await entry.flight;
       else if (asked) entry.refusals.set(keyOf(wish), memoryOf(unsatisfied(entry, wish)));
       else {
@@ -132,24 +163,91 @@ export function createTokenSource({ broker, log, now, random }: TokenSourceOptio
   const fly = (entry: Entry, wish: TokenWish): Promise<void> => {
     entry.flight ??= ask(entry, wish).finally(() => {
       entry.flight = undefined;
-      if (entries.get(entry.channelId) === entry) wakeAt(entry, nextLook(entry));
+      if (entries.get(entry.channelId) !== entry) return;
+      wakeAt(entry, nextLook(entry));
+      tellChannels();
     });
     return entry.flight;
   };
 
   const ask = async (entry: Entry, wish: TokenWish): Promise<void> => {
     const minTtlSeconds = Math.max(wish.minTtlSeconds, REFRESH_AHEAD_MS / 1_000);
+    entry.askedAt = now();
+    entry.recheckAt = entry.askedAt + recheckMs * (0.8 + 0.2 * random());
     try {
-      const token = await broker.getAccessToken({ channelId: wish.channelId, minTtlSeconds, scopes: wish.scopes });
+      const token = await release(entry, { channelId: wish.channelId, minTtlSeconds, scopes: wish.scopes });
+      if (!token) return;
+      const isNew = token.accessToken !== entry.served?.token.accessToken;
       entry.served = { token, stale: undefined };
       entry.receivedAt = now();
       entry.refreshAt = refreshTime(entry.receivedAt, token.expiresAt, random());
       entry.wanted = false;
       entry.failure = undefined;
-      log.info({ channel: entry.channelId, expiresAt: new Date(token.expiresAt).toISOString() }, 'new access token');
+      if (isNew) {
+        const expiresAt = new Date(token.expiresAt).toISOString();
+        log.info({ channel: entry.channelId, expiresAt }, 'new access token');
+      }
     } catch (cause) {
       fail(entry, wish, cause instanceof SidecarError ? cause : sidecarError('BROKER_FAILING', { cause }));
     }
+  };
+
+  /** Asks, and asks once more where what came was released before something that the broker has told since. */
+  const release = async (
+    entry: Entry,
+    request: Parameters<typeof broker.getAccessToken>[0],
+  ): Promise<ReleasedToken | undefined> => {
+    for (let attempt = 1; attempt <= 2; attempt += 1) {
+      const { withdrawals } = entry;
+      const token = await broker.getAccessToken(request);
+      if (entry.withdrawn) return undefined;
+      if (entry.withdrawals === withdrawals && (token.generation === 0 || token.generation >= entry.generation))
+        return token;
+    }
+    throw sidecarError('BROKER_FAILING');
+  };
+
+  const hear = (statuses: readonly ChannelStatus[]): void => {
+    for (const status of statuses) {
+      if (status.availability === 'AVAILABLE') hearAvailable(status);
+      else withdraw(status);
+    }
+    tellChannels();
+  };
+
+  const hearAvailable = ({ channelId, generation }: ChannelStatus): void => {
+    const entry = entries.get(channelId);
+    if (!entry) return;
+    entry.heardAt = now();
+    entry.generation = generation;
+    const isOld = entry.served !== undefined && entry.served.token.generation < generation;
+    if (!isOld && !entry.withdrawn) return;
+    log.info({ channel: channelId, generation }, 'the channel has a newer grant, or is available again');
+    entry.served = undefined;
+    entry.withdrawn = false;
+    entry.failure = undefined;
+    entry.refusals.clear();
+    if (entry.wanted) void fly(entry, anything(entry));
+  };
+
+  const withdraw = (status: ChannelStatus): void => {
+    const { channelId, code, generation } = status;
+    const entry = entryOf(channelId);
+    entry.heardAt = now();
+    entry.generation = generation;
+    if (!entry.withdrawn || entry.failure?.error.code !== code)
+      log.warn({ channel: channelId, code }, 'the broker has withdrawn the channel');
+    if (!entry.withdrawn) entry.withdrawals += 1;
+    entry.withdrawn = true;
+    entry.served = undefined;
+    // Told again and again while it holds; where nothing is told any more, the broker is asked.
+    entry.failure = { error: withdrawnError(status), until: now() + patienceMs };
+    if (!entry.flight) wakeAt(entry, entry.failure.until);
+  };
+
+  const tellChannels = (): void => {
+    const worthIt = [...entries.values()].filter(({ served, withdrawn }) => served !== undefined || withdrawn);
+    onChannels(worthIt.map(({ channelId }) => channelId));
   };
 
   const fail = (entry: Entry, wish: TokenWish, error: SidecarError): void => {
@@ -159,13 +257,16 @@ export function createTokenSource({ broker, log, now, random }: TokenSourceOptio
       entry.refusals.set(keyOf(wish), memoryOf(error));
       return;
     }
+    if (entry.withdrawn) return;
     entry.failure = memoryOf(error);
     entry.refreshAt = now() + RETRY_REFRESH_MS * (1 - 0.5 * random());
     entry.served = entry.served && !error.permanent ? { token: entry.served.token, stale: error.code } : undefined;
   };
 
-  const nextLook = ({ served, refreshAt, failure, refusals }: Entry): number =>
-    served ? refreshAt : Math.max(failure?.until ?? 0, ...[...refusals.values()].map(({ until }) => until));
+  const nextLook = (entry: Entry): number => {
+    const { served, failure, refusals } = entry;
+    return served ? dueAt(entry) : Math.max(failure?.until ?? 0, ...[...refusals.values()].map(({ until }) => until));
+  };
 
   const wakeAt = (entry: Entry, instant: number): void => {
     clearTimeout(entry.timer);
@@ -175,8 +276,10 @@ export function createTokenSource({ broker, log, now, random }: TokenSourceOptio
   const wake = (entry: Entry): void => {
     if (entry.flight) return;
     const end = entry.served?.token.expiresAt ?? 0;
-    if (now() >= end) entries.delete(entry.channelId);
-    else if (now() < entry.refreshAt) wakeAt(entry, entry.refreshAt);
+    if (now() >= end) {
+      entries.delete(entry.channelId);
+      tellChannels();
+    } else if (now() < dueAt(entry)) wakeAt(entry, dueAt(entry));
     else if (entry.wanted) void fly(entry, anything(entry));
     else wakeAt(entry, end);
   };
@@ -193,6 +296,12 @@ export function createTokenSource({ broker, log, now, random }: TokenSourceOptio
       failure: undefined,
       refusals: new Map(),
       flight: undefined,
+      heardAt: 0,
+      askedAt: 0,
+      recheckAt: 0,
+      generation: 0,
+      withdrawn: false,
+      withdrawals: 0,
       timer: undefined,
     };
     entries.set(channelId, entry);
@@ -204,7 +313,11 @@ export function createTokenSource({ broker, log, now, random }: TokenSourceOptio
     entries.clear();
   };
 
-  return { held, read, holds, stop };
+  return { held, read, hear, holds, stop };
+}
+
+function withdrawnError({ code, message }: ChannelStatus): SidecarError {
+  return new SidecarError({ code, http: 403, sentence: message, next: undefined, retryAfter: undefined });
 }
 
 function anything({ channelId }: Entry): TokenWish {

@@ -20,12 +20,21 @@ async function useMetadataServer(t: TestContext, failure?: SidecarError) {
       async getAccessToken() {
         if (failure) throw failure;
         const expiresAt = Date.now() + 3_600_000;
-        return { channelId: 'ch_1', accessToken: 'ya29.a', expiresAt, scopes: [UPLOAD, READ], youtubeChannelId: 'UC1' };
+        return {
+          channelId: 'ch_1',
+          accessToken: 'ya29.a',
+          expiresAt,
+          scopes: [UPLOAD, READ],
+          youtubeChannelId: 'UC1',
+          generation: 1,
+        };
       },
     },
     log,
     now: Date.now,
     random: Math.random,
+    patienceMs: 30_000,
+    recheckMs: 15_000,
   });
   t.after(tokens.stop);
   const endpoint = createGceMetadataEndpoint({ channelId: 'ch_1', email: EMAIL, tokens, log, now: Date.now });

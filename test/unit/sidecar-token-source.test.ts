@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import type { ChannelStatus } from '../../proto/load.ts';
 import type { ReleasedToken } from '../../sidecar/broker-client.ts';
 import { SidecarError, sidecarError } from '../../sidecar/errors.ts';
 import { refreshTime, rememberUntil } from '../../sidecar/token-policy.ts';
@@ -9,7 +10,8 @@ const HOUR = 3_600;
 const MINUTE = 60_000;
 
 /** A token source on a clock that stands still, over a broker that does as told. */
-function useTokens(t: TestContext) {
+function useTokens(t: TestContext, { patienceMs = Number.POSITIVE_INFINITY } = {}) {
+  let watched: readonly string[] = [];
   t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1_780_000_000_000 });
   const calls: { channelId?: string; minTtlSeconds?: number; scopes?: readonly string[] }[] = [];
   let answer: () => ReleasedToken | Promise<ReleasedToken> = () => token(HOUR);
@@ -23,11 +25,17 @@ function useTokens(t: TestContext) {
     log: { info() {}, warn() {}, error() {} },
     now: Date.now,
     random: () => 0,
+    patienceMs,
+    recheckMs: 15_000,
+    onChannels: (channels) => {
+      watched = channels;
+    },
   });
   t.after(tokens.stop);
   return {
     tokens,
     calls,
+    watched: () => watched,
     answers: (next: typeof answer) => {
       answer = next;
     },
@@ -42,7 +50,7 @@ let made = 0;
 function token(seconds: number, scopes: readonly string[] = ['upload']): ReleasedToken {
   made += 1;
   const expiresAt = Date.now() + seconds * 1_000;
-  return { channelId: 'ch_1', accessToken: `token-${made}`, expiresAt, scopes, youtubeChannelId: 'UC1' };
+  return { channelId: 'ch_1', accessToken: `token-${made}`, expiresAt, scopes, youtubeChannelId: 'UC1', generation: 1 };
 }
 
 const wish = (change: { minTtlSeconds?: number; scopes?: readonly string[]; channelId?: string } = {}) => ({
@@ -275,4 +283,151 @@ test('failures are remembered as long as the broker says, but not for long', () 
   assert.equal(rememberUntil(refusal('RATE_LIMITED', 20), 0), 20_000);
   assert.equal(rememberUntil(refusal('ACCESS_DENIED', 1), 0), 15_000);
   assert.equal(rememberUntil(refusal('ACCESS_DENIED', 86_400), 0), 30_000);
+});
+
+const status = (change: Partial<ChannelStatus> = {}): ChannelStatus => ({
+  channelId: 'ch_1',
+  availability: 'AVAILABLE',
+  code: '',
+  generation: 1,
+  message: '',
+  ...change,
+});
+const suspended = status({ availability: 'UNAVAILABLE', code: 'CHANNEL_SUSPENDED', message: 'It is suspended.' });
+
+test('drops a token at once when the broker withdraws the channel, and says why without asking', async (t) => {
+  const { tokens, calls } = useTokens(t);
+  await tokens.read(wish());
+  for (const told of [suspended, status({ availability: 'DENIED', code: 'ACCESS_DENIED', message: 'No.' })]) {
+    tokens.hear([told]);
+    assert.equal(tokens.held(wish()), undefined);
+    await assert.rejects(tokens.read(wish()), { code: told.code, http: 403, sentence: told.message });
+  }
+  assert.equal(calls.length, 1);
+});
+
+test('does not keep a token that was on its way when the channel was withdrawn', async (t) => {
+  const { tokens, answers } = useTokens(t);
+  let release = (_: ReleasedToken) => {};
+  answers(() => new Promise((resolve) => (release = resolve)));
+  const reading = tokens.read(wish());
+  tokens.hear([suspended]);
+  release(token(HOUR));
+  await assert.rejects(reading, { code: 'CHANNEL_SUSPENDED' });
+  assert.equal(tokens.holds('ch_1'), false);
+});
+
+test('asks anew for a token that was on its way while the channel was withdrawn and given back', async (t) => {
+  const { tokens, calls, answers } = useTokens(t);
+  let release = (_: ReleasedToken) => {};
+  answers(() => new Promise((resolve) => (release = resolve)));
+  const reading = tokens.read(wish());
+  tokens.hear([suspended]);
+  tokens.hear([status()]);
+  const [before, after] = [token(HOUR), token(HOUR)];
+  answers(() => after);
+  release(before);
+  assert.equal((await reading).token.accessToken, after.accessToken);
+  assert.equal(calls.length, 2);
+});
+
+test('drops a token of an older generation, fetches one of the newer, and takes no older one for it', async (t) => {
+  const { tokens, calls, answers, pass } = useTokens(t);
+  const old = await tokens.read(wish());
+  tokens.held(wish());
+  const newer = { ...token(HOUR), generation: 2 };
+  let answer: ReleasedToken = old.token;
+  answers(() => {
+    const given = answer;
+    answer = newer;
+    return given;
+  });
+  tokens.hear([status({ generation: 2 })]);
+  await pass(0);
+  assert.equal(tokens.held(wish())?.token.accessToken, newer.accessToken);
+  assert.equal(calls.length, 3);
+  tokens.hear([status({ generation: 2 })]);
+  assert.equal(tokens.held(wish())?.token.accessToken, newer.accessToken);
+});
+
+test('fetches a token that is in use as soon as the channel is available again', async (t) => {
+  const { tokens, calls, pass } = useTokens(t);
+  await tokens.read(wish());
+  tokens.held(wish());
+  tokens.hear([suspended]);
+  assert.equal(calls.length, 1);
+  tokens.hear([status()]);
+  await pass(0);
+  assert.equal(calls.length, 2);
+  assert.ok(tokens.held(wish()));
+});
+
+test('knows which channels there is something to hear of', async (t) => {
+  const { tokens, watched, answers, pass } = useTokens(t);
+  await tokens.read(wish());
+  assert.deepEqual(watched(), ['ch_1']);
+  tokens.hear([suspended]);
+  assert.deepEqual(watched(), ['ch_1'], 'it is told there when it is available again');
+  answers(() => {
+    throw refusal('ACCESS_DENIED');
+  });
+  await assert.rejects(tokens.read(wish({ channelId: 'ch_none' })));
+  assert.deepEqual(watched(), ['ch_1']);
+  await pass(0);
+});
+
+test('checks a token that is read with the broker again and again while nothing is told of its channel', async (t) => {
+  const { tokens, calls, answers, pass } = useTokens(t, { patienceMs: 30_000 });
+  const released = token(HOUR);
+  answers(() => released);
+  await tokens.read(wish());
+  for (let spoken = 0; spoken < 12; spoken += 1) {
+    tokens.hear([status()]);
+    await pass(10_000);
+    assert.ok(tokens.held(wish()));
+  }
+  assert.equal(calls.length, 1, 'it was told of');
+  for (let silent = 0; silent < 12; silent += 1) {
+    await pass(10_000);
+    assert.ok(tokens.held(wish()), 'a reader waits for nothing');
+  }
+  assert.ok(calls.length >= 5 && calls.length <= 9, `asked ${calls.length} times`);
+  answers(() => {
+    throw refusal('RECONSENT_REQUIRED');
+  });
+  await pass(20_000);
+  await assert.rejects(tokens.read(wish()), code('RECONSENT_REQUIRED'));
+});
+
+test('asks first for a token that nobody has read since nothing is told, and serves it while the broker is away', async (t) => {
+  const { tokens, calls, answers, pass } = useTokens(t, { patienceMs: 30_000 });
+  await tokens.read(wish());
+  await pass(MINUTE);
+  assert.equal(calls.length, 2, 'it was read once');
+  const served = tokens.held(wish());
+  await pass(MINUTE);
+  await pass(10 * MINUTE);
+  assert.equal(calls.length, 3);
+  assert.equal(tokens.held(wish()), undefined);
+  answers(down);
+  const left = await tokens.read(wish());
+  assert.equal(left.stale, 'BROKER_UNREACHABLE');
+  assert.ok(left.token.expiresAt > Date.now() && served);
+  await pass(10 * MINUTE);
+  answers(() => {
+    throw refusal('CHANNEL_REVOKED');
+  });
+  await pass(40_000);
+  await assert.rejects(tokens.read(wish()), code('CHANNEL_REVOKED'));
+});
+
+test('asks the broker about a withdrawn channel where it is silent since', async (t) => {
+  const { tokens, calls, pass } = useTokens(t, { patienceMs: 30_000 });
+  tokens.hear([suspended]);
+  await pass(29_000);
+  await assert.rejects(tokens.read(wish()), code('CHANNEL_SUSPENDED'));
+  assert.equal(calls.length, 0);
+  await pass(2_000);
+  await tokens.read(wish());
+  assert.equal(calls.length, 1);
 });
