@@ -11,6 +11,7 @@ import { setTimeout as timer } from 'node:timers/promises';
 import { openCache } from './cache/open-cache.ts';
 import type { Config } from './config.ts';
 import { BrokerError } from './errors.ts';
+import { type AuditCheckpointer, createAuditCheckpointer } from './flow/checkpoint-audit.ts';
 import { createFlows } from './flow/flows.ts';
 import type { WatchChannels } from './flow/watch-channels.ts';
 import { createAuthorizationServer } from './google/authorization-server.ts';
@@ -28,6 +29,8 @@ import type { AccessTokenCache, Clock, Store } from './ports.ts';
 import { whenAvailable } from './resilience.ts';
 import { openRefreshTokenSpool } from './spool/refresh-token-spool.ts';
 import { openStore } from './store/open-store.ts';
+import { createAuditAnchors } from './vault/audit-anchors.ts';
+import { createCheckpointSigner } from './vault/audit-checkpoints.ts';
 import { createVaultConnection } from './vault/connection.ts';
 import { createDataKeys } from './vault/data-keys.ts';
 import { createDpopKeys } from './vault/dpop-keys.ts';
@@ -53,6 +56,8 @@ export interface Broker {
   readonly operationsPort: number;
   /** Refreshes everything that is due now; answers how many channels that were. */
   refreshDue(): Promise<number>;
+  /** Has Vault sign the audit chains that are due now; answers how many were. */
+  checkpointDue(): Promise<number>;
   /** Takes no new requests, lets running ones end, closes everything. */
   stop(): Promise<void>;
 }
@@ -101,6 +106,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   const metrics = createMetrics();
   let identity: BrokerIdentitySource | undefined;
   let watchChannels: Pick<WatchChannels, 'check'> | undefined;
+  let checkpointer: AuditCheckpointer | undefined;
   let opened: { store: Store; cache: AccessTokenCache } | undefined;
   const checkOpened = (check: (parts: NonNullable<typeof opened>) => Promise<void>) => async () => {
     if (!opened) throw new BrokerError('STORE_UNAVAILABLE', { detail: 'the broker is starting' });
@@ -119,6 +125,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
           await watchChannels.check();
         },
       },
+      audit: { needed: false, check: async () => checkpointer?.check() },
       cache: { needed: false, check: checkOpened(({ cache }) => cache.check()) },
     },
     metrics: metrics.text,
@@ -224,6 +231,23 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   closers.push(identity.stop);
 
   wakeScheduler = flows.scheduler.wake;
+  checkpointer = createAuditCheckpointer({
+    chains: store.auditChains,
+    signer: createCheckpointSigner({ vault, transit: config.vault.transitMount }),
+    anchors: createAuditAnchors({ vault, anchors: config.vault.anchorMount }),
+    // Signatures are dated by the real time, as everything of Vault's is.
+    clock: identityClock,
+    afterRecords: config.audit.checkpointRecords,
+    afterMs: config.audit.checkpointIntervalMs,
+    onChain: metrics.auditChainBroken,
+    onBroken: (found) => log.error(found, 'the audit record is not what Vault holds signed of it'),
+    onFault: (err) => log.warn({ err }, 'an audit chain could not be signed; tried again'),
+    sleep,
+  });
+  const auditCheckpointer = checkpointer;
+  auditCheckpointer.start();
+  closers.push(() => auditCheckpointer.stop());
+
   flows.scheduler.start();
   closers.push(() => flows.scheduler.stop());
 
@@ -282,6 +306,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     grpcPort: grpc.port,
     operationsPort: operations.port,
     refreshDue: () => flows.scheduler.runOnce(),
+    checkpointDue: () => auditCheckpointer.runOnce(),
   };
 }
 

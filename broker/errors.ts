@@ -242,6 +242,13 @@ export const errorTable = {
     sentence: 'The act could not be written to the audit record and was therefore refused.',
     next: 'Try again in a while.',
   },
+  AUDIT_CHAIN_BROKEN: {
+    http: 500,
+    grpc: 'INTERNAL',
+    retry: false,
+    sentence: 'The audit record is not what Vault holds signed of it.',
+    next: 'Somebody changed the database or put an old one back: keep a copy of it, export the chain and verify it (docs/audit.md).',
+  },
   REFRESH_IN_PROGRESS: {
     http: 503,
     grpc: 'UNAVAILABLE',

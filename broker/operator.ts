@@ -46,6 +46,7 @@ function layoutOf({ vault, trustDomain, audience, issuer }: OperatorConfig): Vau
   const mounts = {
     transit: vault.transitMount,
     kv: vault.kvMount,
+    anchors: vault.anchorMount,
     pki: vault.pkiMount,
     approle: vault.appRoleMount,
   };

@@ -2,7 +2,9 @@
  * What the flows need from the world, port by port. Adapters implement these; `broker.ts` wires them. Errors that a port
  * may throw at every method stand at the head of its file, others at the method.
  */
+
 export type * from './ports/audit.ts';
+export type * from './ports/audit-chain.ts';
 export type * from './ports/cache.ts';
 export type * from './ports/google.ts';
 export type * from './ports/spool.ts';

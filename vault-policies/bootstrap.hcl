@@ -14,6 +14,10 @@ path "sys/mounts/${kv}" {
   capabilities = ["create", "update"]
 }
 
+path "sys/mounts/${anchors}" {
+  capabilities = ["create", "update"]
+}
+
 path "sys/mounts/${pki}" {
   capabilities = ["create", "update"]
 }
@@ -54,6 +58,15 @@ path "${transit}/config/keys" {
 # Waits until a new KV engine is ready.
 path "${kv}/config" {
   capabilities = ["read"]
+}
+
+path "${anchors}/config" {
+  capabilities = ["read"]
+}
+
+# Makes the key that signs the audit record.
+path "${transit}/keys/audit-checkpoint" {
+  capabilities = ["create", "read", "update"]
 }
 
 path "${pki}/root/generate/internal" {

@@ -5,7 +5,7 @@
  */
 import { asBrokerError, BrokerError } from '../broker/errors.ts';
 import type { VaultConnection } from '../broker/vault/connection.ts';
-import { appRoleAccessor, appRoleStep, engineStep, rootCertificateStep } from './engines.ts';
+import { appRoleAccessor, appRoleStep, checkpointKeyStep, engineStep, rootCertificateStep } from './engines.ts';
 import {
   brokerAppRole,
   brokerPkiRole,
@@ -53,7 +53,7 @@ export async function applyBootstrap(
 
 /** In the order in which one needs the other. */
 function stepsOf(vault: VaultConnection, layout: VaultLayout): readonly Step[] {
-  const { transit, kv, pki, approle } = layout.mounts;
+  const { transit, kv, anchors, pki, approle } = layout.mounts;
   const { identity, policies, trustDomain } = layout;
   const policy = (file: Exclude<PolicyFile, 'bootstrap'>) =>
     configurationStep(vault, {
@@ -73,6 +73,13 @@ function stepsOf(vault: VaultConnection, layout: VaultLayout): readonly Step[] {
       description: 'token broker: OAuth client secrets',
       options: { version: '2' },
     }),
+    engineStep(vault, {
+      type: 'kv',
+      path: anchors,
+      description: 'token broker: anchors of the audit record',
+      options: { version: '2' },
+    }),
+    checkpointKeyStep(vault, transit),
     engineStep(vault, {
       type: 'pki',
       path: pki,

@@ -72,6 +72,20 @@ path "${transit}/sign/dpop-*" {
   capabilities = ["update"]
 }
 
+# Signs the ends of the audit chains. The bootstrap makes that key; the broker reads its public half and cannot make it anew.
+path "${transit}/sign/audit-checkpoint" {
+  capabilities = ["update"]
+}
+
+path "${transit}/keys/audit-checkpoint*" {
+  capabilities = ["read"]
+}
+
+# Keeps the newest signed end of each audit chain outside the database.
+path "${anchors}/data/+" {
+  capabilities = ["create", "read", "update"]
+}
+
 # Stores OAuth clients' secrets and reads them. The broker writes with check-and-set only; a replaced one stays as the
 # former version.
 path "${kv}/data/+" {

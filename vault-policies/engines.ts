@@ -2,7 +2,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { BrokerError } from '../broker/errors.ts';
+import { checkpointKey } from '../broker/vault/audit-checkpoints.ts';
 import type { VaultConnection } from '../broker/vault/connection.ts';
+import { ensureTransitKey } from '../broker/vault/transit-key.ts';
 import { vaultFailureOf } from '../broker/vault/vault-failure.ts';
 import { rootTtl, type VaultLayout } from './layout.ts';
 import { absent, fitting, type Step } from './step.ts';
@@ -86,6 +88,16 @@ export function rootCertificateStep(vault: VaultConnection, { mounts, trustDomai
         max_path_length: 0,
       });
     },
+  };
+}
+
+/** `TRANSIT/keys/audit-checkpoint`, which signs the audit record; one that is there stays, and must be of that kind. */
+export function checkpointKeyStep(vault: VaultConnection, transit: string): Step {
+  const path = `${transit}/keys/${checkpointKey}`;
+  return {
+    name: `key ${path}`,
+    inspect: async () => ((await vault.find(path, z.unknown())) === undefined ? absent : fitting),
+    apply: () => ensureTransitKey(vault, path, { type: 'ecdsa-p256', derived: false }),
   };
 }
 

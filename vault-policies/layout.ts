@@ -47,6 +47,7 @@ export function layout(options: LayoutOptions): VaultLayout {
     mounts: {
       transit: `${prefix}${mounts.transit}`,
       kv: `${prefix}${mounts.kv}`,
+      anchors: `${prefix}${mounts.anchors}`,
       pki: `${prefix}${mounts.pki}`,
       approle: `${prefix}${mounts.approle}`,
     },

@@ -38,6 +38,16 @@ path "${transit}/keys/dpop-*" {
   }
 }
 
+# And for the key that signs the audit record: without its public halves nothing that it signed can be verified.
+path "${transit}/keys/audit-checkpoint*" {
+  capabilities = ["read"]
+}
+
+# Sees what the audit record must have reached.
+path "${anchors}/data/+" {
+  capabilities = ["read"]
+}
+
 path "${transit}/rewrap/tenant-*" {
   capabilities = ["update"]
 }

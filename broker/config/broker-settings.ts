@@ -141,6 +141,12 @@ export const brokerSettings = z.object({
       'Where the KV version 2 engine with the OAuth clients’ secrets is mounted.',
       { default: 'oauth-clients' },
     ),
+    anchorMount: setting(
+      'BROKER_VAULT_ANCHOR_MOUNT',
+      is.mountPath,
+      'Where the KV version 2 engine with the anchors of the audit record is mounted.',
+      { default: 'audit-anchors' },
+    ),
     pkiMount: setting(
       'BROKER_VAULT_PKI_MOUNT',
       is.mountPath,
@@ -206,6 +212,20 @@ export const brokerSettings = z.object({
       is.count(1, 1_000),
       'How many tokens are refreshed at the same time.',
       { default: '16' },
+    ),
+  }),
+  audit: z.object({
+    checkpointRecords: setting(
+      'BROKER_AUDIT_CHECKPOINT_RECORDS',
+      is.count(1, 1_000_000),
+      'After how many records of a chain Vault signs its end, though the interval has not passed.',
+      { default: '1000' },
+    ),
+    checkpointIntervalMs: setting(
+      'BROKER_AUDIT_CHECKPOINT_INTERVAL',
+      is.duration,
+      'How long a record waits at most until Vault signs the end of its chain.',
+      { default: '60s' },
     ),
   }),
   consent: z.object({

@@ -16,6 +16,7 @@ export const operatorSettings = z.object({
     appRoleMount: true,
     transitMount: true,
     kvMount: true,
+    anchorMount: true,
     pkiMount: true,
   }),
   token: cliSettings.shape.vault.shape.token,

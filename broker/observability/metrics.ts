@@ -18,6 +18,8 @@ export interface Metrics {
   certificateEnds(at: Date): void;
   /** Asked at each scrape how many received refresh tokens wait on disk to be stored. */
   spooledTokens(count: () => number): void;
+  /** Whether a chain of the audit record is not what Vault holds of it; the installation's is `installation`. */
+  auditChainBroken(chain: string, broken: boolean): void;
   /** The Prometheus text format. */
   text(): Promise<string>;
 }
@@ -64,6 +66,13 @@ export function createMetrics(): Metrics {
     registers: [registry],
   });
 
+  const auditChainBroken = new Gauge({
+    name: 'token_broker_audit_chain_broken',
+    help: '1 where an audit chain differs from its anchor in Vault: records were changed or removed, or an old database was put back.',
+    labelNames: ['chain'],
+    registers: [registry],
+  });
+
   return {
     refreshed: (result) => refreshes.inc({ result }),
     tokenRequested: (result) => tokenRequests.inc({ result }),
@@ -82,6 +91,7 @@ export function createMetrics(): Metrics {
         },
       });
     },
+    auditChainBroken: (chain, broken) => auditChainBroken.set({ chain: chain || 'installation' }, broken ? 1 : 0),
     text: () => registry.metrics(),
   };
 }

@@ -3,6 +3,7 @@ import type { AuditRecord } from '../domain/audit-record.ts';
 import type { Channel, ChannelState, Grant, StateReason } from '../domain/channel.ts';
 import type { Consent, ConsentFailure } from '../domain/consent.ts';
 import type { AuditReader } from './audit.ts';
+import type { AuditChains } from './audit-chain.ts';
 import type { OAuthClient } from './google.ts';
 import type { Ciphertexts, TenantKeyRecords } from './tenant-keys.ts';
 
@@ -186,6 +187,7 @@ export interface Store {
   readonly tenantKeys: TenantKeyRecords;
   readonly ciphertexts: Ciphertexts;
   readonly audit: AuditLog;
+  readonly auditChains: AuditChains;
   readonly auditReader: AuditReader;
   /** Throws STORE_UNAVAILABLE where the database does not answer. */
   check(): Promise<void>;

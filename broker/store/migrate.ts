@@ -12,6 +12,7 @@ import * as consents from './migrations/0003-consents.ts';
 import * as workloadAccess from './migrations/0004-workload-access.ts';
 import * as auditLog from './migrations/0005-audit-log.ts';
 import * as auditChain from './migrations/0006-audit-chain.ts';
+import * as auditCheckpoints from './migrations/0007-audit-checkpoints.ts';
 import * as keyVersions from './migrations/0008-key-versions.ts';
 import * as outbox from './migrations/0010-outbox.ts';
 import * as channelRules from './migrations/0013-channel-rules.ts';
@@ -26,6 +27,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0004-workload-access': workloadAccess,
   '0005-audit-log': auditLog,
   '0006-audit-chain': auditChain,
+  '0007-audit-checkpoints': auditCheckpoints,
   '0010-outbox': outbox,
   '0008-key-versions': keyVersions,
   '0013-channel-rules': channelRules,

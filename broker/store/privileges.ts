@@ -17,6 +17,7 @@ export const runtimePrivileges = {
   workload_access: ['select', 'insert', 'update'],
   audit_log: ['select', 'insert'],
   audit_chains: ['select', 'insert', 'update'],
+  audit_checkpoints: ['select', 'insert'],
   outbox: ['select', 'insert', 'delete'],
   schema_migrations: ['select'],
 } as const satisfies Readonly<Record<keyof Schema | 'schema_migrations', readonly Privilege[]>>;

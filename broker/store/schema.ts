@@ -15,6 +15,7 @@ export interface Schema {
   outbox: OutboxTable;
 
   audit_chains: AuditChainsTable;
+  audit_checkpoints: AuditCheckpointsTable;
 }
 
 type TextArray = readonly string[];
@@ -156,6 +157,15 @@ export interface AuditChainsTable {
   chain: string;
   seq: BigintText;
   hash: Buffer;
+}
+
+export interface AuditCheckpointsTable {
+  chain: string;
+  seq: BigintText;
+  hash: Buffer;
+  at: Date;
+  key_version: number;
+  signature: string;
 }
 
 /** PostgreSQL's bigint, which `pg` reads as text. */

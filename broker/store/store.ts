@@ -1,4 +1,5 @@
 import type { Store } from '../ports.ts';
+import { createAuditChains } from './audit-chains.ts';
 import { createAuditLog } from './audit-log.ts';
 import { createAuditReader } from './audit-reader.ts';
 import { createChanges } from './changes.ts';
@@ -26,6 +27,7 @@ export function createStore({ database }: { readonly database: Database }): Stor
     tenantKeys: createTenantKeyRecords(database),
     ciphertexts: createCiphertexts(database),
     audit: createAuditLog(database),
+    auditChains: createAuditChains(database),
     auditReader: createAuditReader(database),
     check: () => database.check(),
   };

@@ -3,6 +3,8 @@ export interface VaultMounts {
   readonly transit: string;
   /** KV version 2: the OAuth clients' secrets. */
   readonly kv: string;
+  /** KV version 2: the newest signed end of each audit chain. */
+  readonly anchors: string;
   readonly pki: string;
   /** Under `auth/`. */
   readonly approle: string;
@@ -12,6 +14,7 @@ export interface VaultMounts {
 export const defaultMounts: VaultMounts = {
   transit: 'transit',
   kv: 'oauth-clients',
+  anchors: 'audit-anchors',
   pki: 'pki-workloads',
   approle: 'approle',
 };

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { z } from 'zod';
+import { isSignedBy } from '../../broker/domain/audit-checkpoint.ts';
 import { Secret } from '../../broker/domain/secret.ts';
+import { createAuditAnchors } from '../../broker/vault/audit-anchors.ts';
+import { createCheckpointSigner } from '../../broker/vault/audit-checkpoints.ts';
 import { createDpopKeys } from '../../broker/vault/dpop-keys.ts';
 import { createOAuthClientSecrets } from '../../broker/vault/oauth-client-secrets.ts';
 import { createCertificateAuthority } from '../../broker/vault/server-certificate.ts';
@@ -18,7 +21,7 @@ const clock = {
     return new Date(hours * 3_600_000);
   },
 };
-const { transit, kv, pki, approle } = vault.layout.mounts;
+const { transit, kv, anchors, pki, approle } = vault.layout.mounts;
 const broker = await vault.asBroker();
 
 test('the broker can do all that its adapters do', async () => {
@@ -42,6 +45,17 @@ test('the broker can do all that its adapters do', async () => {
   await secrets.create('web', new Secret('GOCSPX-one'));
   await secrets.replace('web', new Secret('GOCSPX-two'));
   await secrets.retireFormer('web', (await secrets.newest('web')).version);
+
+  const signer = createCheckpointSigner({ vault: broker, transit });
+  const end = { chain: 'acme', seq: 1, hash: Buffer.alloc(32), at: new Date('2026-03-01T12:00:00Z') };
+  const checkpoint = await signer.sign(end);
+  const [key] = await signer.keys();
+  assert.ok(key && isSignedBy(checkpoint, key));
+  const kept = createAuditAnchors({ vault: broker, anchors });
+  await kept.put(checkpoint, 0);
+  await assert.rejects(kept.put({ ...checkpoint, seq: 2 }, 0), { code: 'STORE_CONFLICT' });
+  assert.deepEqual(await kept.find('acme'), { checkpoint, version: 1 });
+  await kept.put({ ...checkpoint, chain: '' }, 0);
 
   const authority = createCertificateAuthority({ vault: broker, pki });
   const { csrPem } = await createKeyAndCsr();
@@ -106,6 +120,12 @@ test('the broker can do nothing more', async (t) => {
     'forget a client secret with all its versions': () => broker.delete(`${kv}/metadata/guarded`),
     'bring a client secret back': write(`${kv}/undelete/guarded`, { versions: [1] }),
     'rotate into a managed key': write(`${key}/rotate`, { managed_key_name: 'other' }),
+    'make the key that signs the audit record': write(`${transit}/keys/audit-checkpoint`, { type: 'ecdsa-p256' }),
+    'rotate the key that signs the audit record': write(`${transit}/keys/audit-checkpoint/rotate`),
+    'delete the key that signs the audit record': () => broker.delete(`${transit}/keys/audit-checkpoint`),
+    'delete an anchor': () => broker.delete(`${anchors}/data/guarded`),
+    'destroy an anchor': write(`${anchors}/destroy/guarded`, { versions: [1] }),
+    'remove an anchor with its versions': () => broker.delete(`${anchors}/metadata/guarded`),
     'list client secrets': () => broker.list(`${kv}/metadata`),
     'read another KV engine': read(`${kv}-other/data/anything`),
     'sign as a workload': write(`${pki}/sign/workload`, uris),

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { z } from 'zod';
 import { Secret } from '../../broker/domain/secret.ts';
+import { createAuditAnchors } from '../../broker/vault/audit-anchors.ts';
+import { createCheckpointSigner } from '../../broker/vault/audit-checkpoints.ts';
 import { createDpopKeys } from '../../broker/vault/dpop-keys.ts';
 import { grantContext } from '../../broker/vault/encryption-context.ts';
 import { createOAuthClientSecrets } from '../../broker/vault/oauth-client-secrets.ts';
@@ -22,7 +24,7 @@ const clock = {
   },
 };
 const { layout } = vault;
-const { transit, kv, pki, approle } = layout.mounts;
+const { transit, kv, anchors, pki, approle } = layout.mounts;
 const broker = await vault.asBroker();
 const operator = await vault.withPolicy(layout.policies.operator);
 const tenantKeys = createTenantKeys({ vault: broker, transit });
@@ -72,6 +74,15 @@ test('an operator rotates a DPoP key, and every version goes on signing', async 
   await operator.write(`${transit}/keys/dpop-rotated/rotate`, {});
   assert.equal((await dpopKeys.current('rotated')).version, 2);
   await Promise.all([dpopKeys.sign('rotated', 1, 'a.b'), dpopKeys.sign('rotated', 2, 'a.b')]);
+});
+
+test('an operator reads what an auditor needs: the public key and the anchor', async () => {
+  const signer = createCheckpointSigner({ vault: broker, transit });
+  const checkpoint = await signer.sign({ chain: 'acme', seq: 1, hash: Buffer.alloc(32), at: new Date(0) });
+  await createAuditAnchors({ vault: broker, anchors }).put(checkpoint, 0);
+  assert.deepEqual(await createCheckpointSigner({ vault: operator, transit }).keys(), await signer.keys());
+  const anchor = await createAuditAnchors({ vault: operator, anchors }).find('acme');
+  assert.deepEqual(anchor?.checkpoint, checkpoint);
 });
 
 test('an operator adds a workload, gives it a credential, and revokes its certificate', async () => {
@@ -127,6 +138,12 @@ test('an operator can do nothing more', async (t) => {
     }),
     'import a version of a DPoP key': write(`${transit}/keys/dpop-web/import_version`, { ciphertext: 'x' }),
     'make a DPoP key': write(`${transit}/keys/dpop-new`, { type: 'ecdsa-p256' }),
+    'rotate the key that signs the audit record': write(`${transit}/keys/audit-checkpoint/rotate`),
+    'allow the key that signs the audit record to be deleted': write(`${transit}/keys/audit-checkpoint/config`, {
+      deletion_allowed: true,
+    }),
+    'sign the audit record': write(`${transit}/sign/audit-checkpoint`, { input: 'eA==' }),
+    'move an anchor': write(`${anchors}/data/acme`, { data: { seq: 1 } }),
     'read a client secret': read(`${kv}/data/web`),
     'add a client secret': write(`${kv}/data/new`, { data: { client_secret: 'GOCSPX-one' } }),
     'sign a certificate': write(`${pki}/sign/broker`),

@@ -55,6 +55,7 @@ export async function brokerEnvironment(
     BROKER_VAULT_SECRET_ID_FILE: files.secretIdFile,
     BROKER_VAULT_TRANSIT_MOUNT: mounts.transit,
     BROKER_VAULT_KV_MOUNT: mounts.kv,
+    BROKER_VAULT_ANCHOR_MOUNT: mounts.anchors,
     BROKER_VAULT_PKI_MOUNT: mounts.pki,
     BROKER_VAULT_APPROLE_MOUNT: mounts.approle,
     BROKER_OIDC_ISSUER: `${vault.address}/v1/identity/oidc`,

@@ -11,7 +11,7 @@ const product = { version: '1.2.3' };
 const hash = 'ab'.repeat(32);
 
 function entry(action: AuditAction, given: Partial<AuditRecord> = {}): AuditEntry {
-  return { chain: 'acme', seq: 17, hash, record: aRecord(action, given) };
+  return { chain: 'acme', seq: 17, hash, record: aRecord(action, { requestId: 'req-1', ...given }) };
 }
 
 test('a record in CEF has the header, the standard keys and a label for each custom one', () => {

@@ -1,0 +1,314 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { sql } from 'kysely';
+import { appended, type ChainHead, emptyChain } from '../../broker/domain/audit-chain.ts';
+import { verifyExport } from '../../broker/domain/audit-verify.ts';
+import type { Store } from '../../broker/ports.ts';
+import { toAuditRecord } from '../../broker/store/audit-log-row.ts';
+import { createDatabase, type Database } from '../../broker/store/database.ts';
+import { createStore } from '../../broker/store/store.ts';
+import { createDatabase as copyDatabase, dropDatabase } from '../../stack/postgres.ts';
+import { auditOf, strangersKey, useAuditedStore } from '../support/audit.ts';
+import { adminUrlOf, superuserUrl } from '../support/postgres.ts';
+import { atEnd, type Scope } from '../support/scope.ts';
+import { useConnection } from '../support/store.ts';
+import { aRecord, minute } from '../support/store-fixtures.ts';
+import { useSetUpVault } from '../support/vault-set-up.ts';
+
+const vault = await useSetUpVault({ after });
+let tenants = 0;
+
+/** Creates a tenant of its own (Vault is shared) and records so many acts, with a signature after each fourth. */
+async function useChain(t: Scope) {
+  const audited = await useAuditedStore(t, vault);
+  const { store, checkpointer } = audited;
+  const chain = `tenant-${++tenants}`;
+  await store.tenants.create({ name: chain, admins: [], createdAt: minute(0) }, act(chain, 1));
+  for (let seq = 2; seq <= 12; seq++) {
+    await store.audit.append(act(chain, seq));
+    if (seq % 4 === 0) assert.equal(await checkpointer.runOnce(), 1);
+  }
+  assert.deepEqual(audited.faults, []);
+  return { ...audited, chain, superuser: useConnection(t, superuserUrl(audited.url)) };
+}
+
+function act(chain: string, seq: number) {
+  return aRecord('token.release', { tenant: chain, at: minute(seq), facts: { n: seq, source: 'cache' } });
+}
+
+/** Acts as a superuser of the database who knows what stands in the way. */
+async function asSuperuser(database: Database, ...statements: readonly string[]): Promise<void> {
+  await database.transaction(async (trx) => {
+    for (const table of ['audit_log', 'audit_chains', 'audit_checkpoints']) {
+      await sql.raw(`alter table ${table} disable trigger all`).execute(trx);
+    }
+    for (const statement of statements) await sql.raw(statement).execute(trx);
+    for (const [table, trigger] of [
+      ['audit_log', 'audit_log_is_append_only'],
+      ['audit_chains', 'audit_chains_stay'],
+      ['audit_chains', 'audit_chains_only_grow'],
+      ['audit_checkpoints', 'audit_checkpoints_are_append_only'],
+    ]) {
+      await sql.raw(`alter table ${table} enable always trigger ${trigger}`).execute(trx);
+    }
+  });
+}
+
+/** Computes a chain anew from a record on, as somebody would who knows how it is done. */
+async function rehash(database: Database, chain: string, from: number, to = Number.MAX_SAFE_INTEGER): Promise<void> {
+  const rows = await database.run((db) =>
+    db.selectFrom('audit_log').selectAll().where('chain', '=', chain).orderBy('seq').execute(),
+  );
+  const statements: string[] = [];
+  let head: ChainHead = emptyChain(chain);
+  for (const row of rows) {
+    const link = appended(head, toAuditRecord(row));
+    const isForged = link.seq >= from && link.seq <= to;
+    head = isForged ? link : { chain, seq: Number(row.seq), hash: row.hash };
+    if (!isForged) continue;
+    statements.push(
+      `update audit_log set leaf = '\\x${link.leaf.toString('hex')}', hash = '\\x${link.hash.toString('hex')}'
+        where chain = '${chain}' and seq = ${link.seq}`,
+    );
+  }
+  statements.push(
+    `update audit_chains set hash = '\\x${head.hash.toString('hex')}', seq = ${head.seq} where chain = '${chain}'`,
+  );
+  await asSuperuser(database, ...statements);
+}
+
+test('verifies an ordinary chain with the auditor’s own key and anchor, while writing goes on', async (t) => {
+  const { chain, verify, linesOf, signer, anchors, url } = await useChain(t);
+  const anchor = (await anchors.find(chain))?.checkpoint;
+  assert.ok(anchor);
+  const own = { keys: await signer.keys(), anchor };
+  const second = createDatabase({ url, applicationName: 'second broker' });
+  atEnd(t, () => second.close());
+  let writing = true;
+  const writer = (async (on: Store) => {
+    for (let seq = 13; writing; seq++) await on.audit.append(act(chain, seq));
+  })(createStore({ database: second }));
+  for (let turn = 0; turn < 5; turn++) {
+    const verdict = await verify(chain, own);
+    assert.equal(verdict.fault, undefined);
+    assert.deepEqual([verdict.keysFrom, verdict.anchorFrom, verdict.signedTo], ['auditor', 'auditor', 12]);
+    assert.ok(verdict.to >= 12);
+  }
+  writing = false;
+  await writer;
+  const fromFile = await verifyExport(await linesOf(chain));
+  assert.deepEqual([fromFile.fault, fromFile.keysFrom, fromFile.checkpoints, fromFile.from], [undefined, 'file', 3, 1]);
+});
+
+const forged = `facts = '{"n": 666, "source": "cache"}'`;
+
+for (const [what, tamper, found] of [
+  [
+    'a changed record',
+    async (db: Database, chain: string) =>
+      asSuperuser(db, `update audit_log set ${forged} where chain = '${chain}' and seq = 6`),
+    { kind: 'content', seq: 6, through: 6 },
+  ],
+  [
+    'a changed record whose own hash was computed anew: the one after it no longer fits',
+    async (db: Database, chain: string) => {
+      await asSuperuser(db, `update audit_log set ${forged} where chain = '${chain}' and seq = 6`);
+      await rehash(db, chain, 6, 6);
+    },
+    { kind: 'content', seq: 7, through: 7 },
+  ],
+  [
+    'a changed record with all later hashes computed anew: between which signatures',
+    async (db: Database, chain: string) => {
+      await asSuperuser(db, `update audit_log set ${forged} where chain = '${chain}' and seq = 6`);
+      await rehash(db, chain, 6);
+    },
+    { kind: 'not_as_signed', seq: 5, through: 8 },
+  ],
+  [
+    'a removed record',
+    async (db: Database, chain: string) =>
+      asSuperuser(db, `delete from audit_log where chain = '${chain}' and seq = 6`),
+    { kind: 'missing', seq: 6, through: 6 },
+  ],
+  [
+    'a removed record behind which all were numbered and hashed anew',
+    async (db: Database, chain: string) => {
+      const later = Array.from(
+        { length: 6 },
+        (_, n) => `update audit_log set seq = ${n + 6} where chain = '${chain}' and seq = ${n + 7}`,
+      );
+      await asSuperuser(db, `delete from audit_log where chain = '${chain}' and seq = 6`, ...later);
+      await rehash(db, chain, 6);
+    },
+    { kind: 'not_as_signed', seq: 5, through: 8 },
+  ],
+  [
+    'two records that changed places',
+    async (db: Database, chain: string) =>
+      asSuperuser(
+        db,
+        `update audit_log set seq = 99 where chain = '${chain}' and seq = 6`,
+        `update audit_log set seq = 6 where chain = '${chain}' and seq = 7`,
+        `update audit_log set seq = 7 where chain = '${chain}' and seq = 99`,
+      ),
+    { kind: 'content', seq: 6, through: 6 },
+  ],
+  [
+    'an inserted record',
+    async (db: Database, chain: string) => {
+      const later = Array.from(
+        { length: 6 },
+        (_, n) => `update audit_log set seq = ${13 - n} where chain = '${chain}' and seq = ${12 - n}`,
+      );
+      await asSuperuser(
+        db,
+        ...later,
+        `insert into audit_log (at, action, result, caller_kind, caller, request_id, tenant, facts, chain, seq, version, leaf, hash)
+          select at, action, result, caller_kind, 'mallory', request_id, tenant, facts, chain, 7, version, leaf, hash
+          from audit_log where chain = '${chain}' and seq = 6`,
+      );
+    },
+    { kind: 'content', seq: 7, through: 7 },
+  ],
+  [
+    'a cut tail',
+    async (db: Database, chain: string) =>
+      asSuperuser(db, `delete from audit_log where chain = '${chain}' and seq > 10`),
+    { kind: 'cut', seq: 11, through: 12 },
+  ],
+  [
+    'a cut tail where head and checkpoints were cut with it',
+    async (db: Database, chain: string) => {
+      await asSuperuser(
+        db,
+        `delete from audit_log where chain = '${chain}' and seq > 10`,
+        `delete from audit_checkpoints where chain = '${chain}' and seq > 10`,
+      );
+      await rehash(db, chain, 11);
+    },
+    { kind: 'cut', seq: 11, through: 12 },
+  ],
+  [
+    'a forged signature',
+    async (db: Database, chain: string) =>
+      asSuperuser(
+        db,
+        `update audit_checkpoints set signature = (select signature from audit_checkpoints where chain = '${chain}' and seq = 4)
+          where chain = '${chain}' and seq = 8`,
+      ),
+    { kind: 'signature', seq: 8, through: 8 },
+  ],
+] as const) {
+  test(`finds ${what}, and names it`, async (t) => {
+    const { superuser, chain, verify, signer } = await useChain(t);
+    await tamper(superuser, chain);
+    const keys = await signer.keys();
+    const { fault } = await verify(chain, { keys });
+    assert.ok(fault);
+    assert.deepEqual({ kind: fault.kind, seq: fault.seq, through: fault.through }, found, fault.what);
+    assert.equal(fault.chain, chain);
+  });
+}
+
+test('finds an old database that was put back, refuses to lower the anchor, and tells', async (t) => {
+  const { database, superuser, chain, url } = await useChain(t);
+  await Promise.all([database.close(), superuser.close()]);
+  const source = new URL(url).pathname.slice(1);
+  const name = `${source}_old`;
+  const adminUrl = adminUrlOf(url);
+  const oldUrl = await copyDatabase(adminUrl, name, source);
+  atEnd(t, () => dropDatabase(adminUrl, name));
+  const [now, old] = [url, oldUrl].map((each) => createDatabase({ url: each, applicationName: 'test' }));
+  assert.ok(now && old);
+  atEnd(t, async () => void (await Promise.all([now.close(), old.close()])));
+
+  const going = await auditOf(t, vault, createStore({ database: now }));
+  await createStore({ database: now }).audit.append(act(chain, 13));
+  assert.equal(await going.checkpointer.runOnce(), 1);
+  await going.checkpointer.check();
+
+  const restored = createStore({ database: old });
+  const back = await auditOf(t, vault, restored);
+  assert.deepEqual((await back.verify(chain)).fault?.kind, 'cut');
+  assert.equal(await back.checkpointer.runOnce(), 0);
+  await assert.rejects(back.checkpointer.check(), { code: 'AUDIT_CHAIN_BROKEN' });
+  assert.deepEqual(back.broken, [{ chain, seq: 12, anchored: 13 }]);
+
+  // Also once it has grown past the anchor: its records are others.
+  for (let seq = 13; seq <= 15; seq++) await restored.audit.append(act(chain, seq));
+  assert.equal(await back.checkpointer.runOnce(), 0);
+  assert.equal((await back.anchors.find(chain))?.checkpoint.seq, 13);
+  assert.deepEqual((await back.verify(chain)).fault?.kind, 'not_as_signed');
+});
+
+test('finds a checkpoint that another key signed, and says where the key came from', async (t) => {
+  const { chain, verify, linesOf } = await useChain(t);
+  const strange = await verify(chain, { keys: [strangersKey()] });
+  assert.deepEqual([strange.fault?.kind, strange.fault?.seq, strange.keysFrom], ['signature', 4, 'auditor']);
+  const unknown = await verify(chain, { keys: [strangersKey(7)] });
+  assert.equal(unknown.fault?.kind, 'unknown_key');
+  const inFile = (await linesOf(chain)).map((line) =>
+    line.startsWith('{"type":"key"') ? JSON.stringify({ type: 'key', ...strangersKey() }) : line,
+  );
+  assert.equal((await verifyExport(inFile)).fault?.kind, 'signature');
+});
+
+test('accepts an export that begins at a later record where a checkpoint covers the one before, and no other', async (t) => {
+  const { chain, linesOf, superuser } = await useChain(t);
+  const later = await verifyExport(await linesOf(chain, 7));
+  assert.deepEqual([later.fault, later.from, later.to, later.records], [undefined, 5, 12, 8]);
+
+  await asSuperuser(superuser, `delete from audit_log where chain = '${chain}' and seq <= 8`);
+  const pruned = await linesOf(chain);
+  assert.deepEqual([(await verifyExport(pruned)).fault, (await verifyExport(pruned)).from], [undefined, 9]);
+  const uncovered = pruned.filter((line) => !line.includes('"checkpoint"'));
+  const { fault } = await verifyExport(uncovered);
+  assert.deepEqual([fault?.kind, fault?.seq], ['beginning', 9]);
+});
+
+test('refuses a file that was cut short, added to, or is none of ours', async (t) => {
+  const { chain, linesOf } = await useChain(t);
+  const lines = await linesOf(chain);
+  const kindOf = async (changed: readonly string[]) => (await verifyExport(changed)).fault?.kind;
+  assert.equal(await kindOf(lines.slice(0, -1)), 'incomplete');
+  assert.equal(await kindOf([]), 'incomplete');
+  assert.equal(await kindOf(lines.slice(1)), 'malformed');
+  assert.equal(await kindOf([...lines, lines.at(-1) ?? '']), 'malformed');
+  assert.equal(
+    await kindOf(lines.map((line) => line.replace('{"type":"record",', '{"type":"record","note":"x",'))),
+    'malformed',
+  );
+});
+
+test('two brokers sign one chain without doing it double', async (t) => {
+  const { store, chain, database, checkpointer } = await useChain(t);
+  const other = await auditOf(t, vault, store);
+  await store.audit.append(act(chain, 13));
+  const signed = await Promise.all([checkpointer.runOnce(), other.checkpointer.runOnce()]);
+  assert.equal(signed[0] + signed[1], 1);
+  const rows = await database.run((db) =>
+    db.selectFrom('audit_checkpoints').select('seq').where('chain', '=', chain).execute(),
+  );
+  assert.equal(rows.length, 4);
+});
+
+test('signs when enough records have come, or enough time has passed', async (t) => {
+  let now = minute(0);
+  const { store, checkpointer } = await useAuditedStore(t, vault, {
+    afterRecords: 3,
+    afterMs: 60_000,
+    clock: { now: () => now },
+  });
+  const chain = `tenant-${++tenants}`;
+  await store.tenants.create({ name: chain, admins: [], createdAt: minute(0) }, act(chain, 1));
+  const signedAfter = async (records: number) => {
+    for (let seq = 0; seq < records; seq++) await store.audit.append(act(chain, seq));
+    return checkpointer.runOnce();
+  };
+  assert.deepEqual([await signedAfter(0), await signedAfter(2), await signedAfter(1)], [1, 0, 1]);
+  assert.equal(await signedAfter(1), 0);
+  now = minute(1);
+  assert.equal(await signedAfter(0), 1);
+  assert.equal(await signedAfter(0), 0);
+});
