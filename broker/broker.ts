@@ -103,6 +103,9 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   const secrets = createOAuthClientSecrets({ vault, kv: config.vault.kvMount, clock });
   const authority = createCertificateAuthority({ vault, pki: config.vault.pkiMount });
 
+  const checkpointSigner = createCheckpointSigner({ vault, transit: config.vault.transitMount });
+  const auditAnchors = createAuditAnchors({ vault, anchors: config.vault.anchorMount });
+
   const metrics = createMetrics();
   let identity: BrokerIdentitySource | undefined;
   let watchChannels: Pick<WatchChannels, 'check'> | undefined;
@@ -233,8 +236,8 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   wakeScheduler = flows.scheduler.wake;
   checkpointer = createAuditCheckpointer({
     chains: store.auditChains,
-    signer: createCheckpointSigner({ vault, transit: config.vault.transitMount }),
-    anchors: createAuditAnchors({ vault, anchors: config.vault.anchorMount }),
+    signer: checkpointSigner,
+    anchors: auditAnchors,
     // Signatures are dated by the real time, as everything of Vault's is.
     clock: identityClock,
     afterRecords: config.audit.checkpointRecords,
