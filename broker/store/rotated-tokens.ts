@@ -30,6 +30,7 @@ export function createRotatedTokens(database: Database): Pick<Store['channels'],
               .else(row.ref('reason'))
               .end(),
             refresh_due_at: rotated.receivedAt,
+            updated_at: rotated.receivedAt,
           }))
           .where('id', '=', rotated.channel)
           .where('generation', '=', rotated.generation)
