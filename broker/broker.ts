@@ -210,6 +210,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     defaultRegion: config.region,
     trustDomain: config.trustDomain,
     linkTtlMs: config.consent.linkTtlMs,
+    retention: config.retention,
     refreshConcurrency: config.refresh.concurrency,
   });
 

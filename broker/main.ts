@@ -27,6 +27,10 @@ const run = createCli({
   processes: {
     serve: async () => (await processes()).serve(environment, version),
     migrate: async () => (await processes()).migrate(environment),
+    retention: {
+      plan: async () => (await processes()).planRetention(environment),
+      run: async (onRun) => (await processes()).runRetention(environment, onRun),
+    },
   },
   vault: {
     plan: async () => (await operator()).plan(),

@@ -7,6 +7,7 @@ export type * from './ports/audit.ts';
 export type * from './ports/audit-chain.ts';
 export type * from './ports/cache.ts';
 export type * from './ports/google.ts';
+export type * from './ports/retention.ts';
 export type * from './ports/spool.ts';
 export type * from './ports/store.ts';
 export type * from './ports/tenant-keys.ts';

@@ -1,9 +1,12 @@
 /** Runs the broker as a process: configuration, log, signals. */
+import { randomUUID } from 'node:crypto';
 import process from 'node:process';
 import { startBroker } from './broker.ts';
 import { loadConfig, loadDatabaseConfig } from './config.ts';
+import { type ApplyRetention, createApplyRetention } from './flow/apply-retention.ts';
 import { createLog } from './observability/log.ts';
-import { type Migrated, migrateStore } from './store/open-store.ts';
+import type { RetentionCount } from './ports.ts';
+import { type Migrated, migrateStore, openStore } from './store/open-store.ts';
 
 type Environment = Parameters<typeof loadConfig>[0];
 
@@ -32,6 +35,37 @@ export async function serve(environment: Environment, version: string): Promise<
 export async function migrate(environment: Environment): Promise<Migrated> {
   const config = loadDatabaseConfig(environment);
   return migrateStore({ ...config.store, log: createLog({ level: config.operations.logLevel }) });
+}
+
+/** Counts what the retention would delete now. */
+export function planRetention(environment: Environment): Promise<readonly RetentionCount[]> {
+  return withRetention(environment, (retention) => retention.plan());
+}
+
+/** Deletes what is kept no longer, run by run until nothing is left; answers how many things that were. */
+export function runRetention(environment: Environment, onRun: (soFar: number, total: number) => void): Promise<number> {
+  return withRetention(environment, async (retention) => {
+    const total = (await retention.plan()).reduce((sum, { count }) => sum + count, 0);
+    let soFar = 0;
+    for (;;) {
+      const { deleted, more } = await retention.run({ kind: 'scheduler', requestId: randomUUID() });
+      soFar += deleted;
+      if (deleted > 0) onRun(soFar, Math.max(soFar, total));
+      // A run that could delete nothing leaves it to the replica that was faster.
+      if (!more || deleted === 0) return soFar;
+    }
+  });
+}
+
+async function withRetention<T>(environment: Environment, act: (retention: ApplyRetention) => Promise<T>): Promise<T> {
+  const config = loadDatabaseConfig(environment);
+  const store = await openStore({ ...config.store, log: createLog({ level: config.operations.logLevel }) });
+  try {
+    const { retention } = config;
+    return await act(createApplyRetention({ store, clock: systemClock, retention, startedBy: 'command' }));
+  } finally {
+    await store.close();
+  }
 }
 
 function signalled(): Promise<NodeJS.Signals> {

@@ -9,6 +9,7 @@ import type { CommandContext, Processes, VaultCommands } from './command-context
 import { addAuditCommands } from './commands/audit.ts';
 import { addChannelCommands } from './commands/channel.ts';
 import { addOAuthClientCommands } from './commands/oauth-client.ts';
+import { addRetentionCommands } from './commands/retention.ts';
 import { addServerCommands } from './commands/server.ts';
 import { addTenantCommands } from './commands/tenant.ts';
 import { addVaultCommands } from './commands/vault.ts';
@@ -94,6 +95,7 @@ function program(context: CommandContext, streams: Streams, version: string): Co
     .addHelpText('after', epilogue);
   broker.commandsGroup('Run:');
   addServerCommands(broker, context);
+  addRetentionCommands(broker, context);
   broker.commandsGroup('Set up:');
   addVaultCommands(broker, context);
   addTenantCommands(broker, context);

@@ -1,5 +1,6 @@
 /** What the commands are given. */
 import { type Command, Option } from 'commander';
+import type { RetentionKind } from '../domain/retention.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { ApiClient } from './api-client.ts';
 import type { Output, OutputFormat } from './output.ts';
@@ -24,6 +25,14 @@ export interface Processes {
   readonly serve: () => Promise<void>;
   /** Brings the database to this version; answers which migrations were run and which role was given its rights. */
   readonly migrate: () => Promise<{ readonly migrations: readonly string[]; readonly grantedTo: string | undefined }>;
+  readonly retention: {
+    /** What would be deleted now. */
+    readonly plan: () => Promise<
+      readonly { readonly tenant: string; readonly kind: RetentionKind; readonly count: number }[]
+    >;
+    /** Deletes it, run by run, and answers how many things that were. */
+    readonly run: (onRun: (soFar: number, total: number) => void) => Promise<number>;
+  };
 }
 
 /** Acts on Vault with the operator's own login; main.ts wires them to vault-policies/. */

@@ -228,6 +228,32 @@ export const brokerSettings = z.object({
       { default: '60s' },
     ),
   }),
+  retention: z.object({
+    revokedMs: setting(
+      'BROKER_RETENTION_REVOKED',
+      is.duration,
+      'When the grant and the Google identity of a revoked channel are deleted at the latest. Source of the default: YouTube API Services Developer Policies III.D.2.c.',
+      { default: '7d' },
+    ),
+    deadMs: setting(
+      'BROKER_RETENTION_DEAD',
+      is.duration,
+      'The same for a channel whose grant was found dead at Google and whose owner did not consent anew (the same policies, III.D.2.c and III.E.4).',
+      { default: '30d' },
+    ),
+    consentMs: setting(
+      'BROKER_RETENTION_CONSENTS',
+      is.duration,
+      'When an authorization request that has expired, and a consent whose link has expired or was used, are deleted.',
+      { default: '1d' },
+    ),
+    mostPerRun: setting(
+      'BROKER_RETENTION_BATCH',
+      is.count(1, 10_000),
+      'The most that one run of the retention deletes; the next run goes on.',
+      { default: '500' },
+    ),
+  }),
   consent: z.object({
     linkTtlMs: setting('BROKER_CONSENT_LINK_TTL', is.duration, 'How long a consent link can be used.', {
       default: '72h',

@@ -1,7 +1,7 @@
-/** What the commands that act on the database are told: `broker migrate` and its kin. */
+/** What the commands that act on the database are told: `broker migrate`, `broker retention`. */
 import * as z from 'zod';
 import { brokerSettings } from './broker-settings.ts';
 
-const { store, operations } = brokerSettings.shape;
+const { store, operations, retention } = brokerSettings.shape;
 
-export const databaseSettings = z.object({ store, operations: operations.pick({ logLevel: true }) });
+export const databaseSettings = z.object({ store, retention, operations: operations.pick({ logLevel: true }) });

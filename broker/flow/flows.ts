@@ -14,6 +14,7 @@ import type {
 import { createAddChannel } from './add-channel.ts';
 import { createAddOAuthClient } from './add-oauth-client.ts';
 import { createAllowWorkload } from './allow-workload.ts';
+import { createApplyRetention, type RetentionSettings } from './apply-retention.ts';
 import { createAuthorize } from './authorize.ts';
 import { createBeginConsent } from './begin-consent.ts';
 import { createCompleteConsent } from './complete-consent.ts';
@@ -64,6 +65,7 @@ export interface FlowDeps {
   readonly defaultRegion: string;
   readonly trustDomain: string;
   readonly linkTtlMs: number;
+  readonly retention: RetentionSettings;
   readonly refreshConcurrency: number;
 }
 
@@ -82,6 +84,7 @@ export function createFlows(given: FlowDeps) {
     performRefresh,
     storeSpooledTokens: createStoreSpooledTokens(deps),
     finishConsents,
+    applyRetention: createApplyRetention({ ...deps, startedBy: 'schedule' }).run,
     concurrency: given.refreshConcurrency,
   });
 

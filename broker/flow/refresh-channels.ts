@@ -3,8 +3,10 @@
  * wakes early when a channel becomes active, and looks now and then all the same, since other brokers write, too.
  */
 import type { Scheduler } from '../domain/caller.ts';
+import { retentionEveryMs } from '../domain/retention.ts';
 import { asBrokerError } from '../errors.ts';
 import type { Clock, Store } from '../ports.ts';
+import type { RetentionRun } from './apply-retention.ts';
 import type { PerformRefresh } from './perform-refresh.ts';
 import { claimMs } from './refresh-channel.ts';
 import type { StoreSpooledTokens } from './store-spooled-tokens.ts';
@@ -28,6 +30,8 @@ export interface RefreshSchedulerDeps {
   readonly performRefresh: PerformRefresh;
   readonly storeSpooledTokens: StoreSpooledTokens;
   readonly finishConsents: (caller: Scheduler, withoutCallback: ReadonlySet<string>) => Promise<number>;
+  /** Deletes what is kept no longer; where it could not, the next run does. */
+  readonly applyRetention: (caller: Scheduler) => Promise<RetentionRun>;
   readonly clock: Clock;
   readonly concurrency: number;
   readonly newRequestId: () => string;
@@ -42,6 +46,7 @@ export function createRefreshScheduler(deps: RefreshSchedulerDeps): RefreshSched
     performRefresh,
     storeSpooledTokens,
     finishConsents,
+    applyRetention,
     clock,
     concurrency,
     newRequestId,
@@ -51,6 +56,7 @@ export function createRefreshScheduler(deps: RefreshSchedulerDeps): RefreshSched
   const stopping = new AbortController();
   let woken = new AbortController();
   let loop: Promise<void> | undefined;
+  let retentionDue = new Date(0);
   let newest: Promise<unknown> = Promise.resolve();
   let stillSpooled = 0;
 
@@ -83,7 +89,15 @@ export function createRefreshScheduler(deps: RefreshSchedulerDeps): RefreshSched
       done += claims.length;
       if (claims.length < concurrency) break;
     }
+    if (clock.now() >= retentionDue) await keepRetention().catch(onFault);
     return done;
+  }
+
+  /** One run an hour; where it was full, one with each look, so that refreshes are never far behind. */
+  async function keepRetention(): Promise<void> {
+    const startedAt = clock.now().getTime();
+    const { more } = await applyRetention(caller());
+    if (!more) retentionDue = new Date(startedAt + retentionEveryMs);
   }
 
   async function nap(): Promise<void> {

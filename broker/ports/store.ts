@@ -5,6 +5,7 @@ import type { Consent, ConsentFailure } from '../domain/consent.ts';
 import type { AuditReader } from './audit.ts';
 import type { AuditChains } from './audit-chain.ts';
 import type { OAuthClient } from './google.ts';
+import type { Retention } from './retention.ts';
 import type { Ciphertexts, TenantKeyRecords } from './tenant-keys.ts';
 
 export interface Tenant {
@@ -184,6 +185,7 @@ export interface Store {
     ): Promise<readonly Pick<WorkloadAccess, 'spiffeId' | 'channel'>[]>;
   };
   readonly changes: Changes;
+  readonly retention: Retention;
   readonly tenantKeys: TenantKeyRecords;
   readonly ciphertexts: Ciphertexts;
   readonly audit: AuditLog;

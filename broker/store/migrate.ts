@@ -28,8 +28,8 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0005-audit-log': auditLog,
   '0006-audit-chain': auditChain,
   '0007-audit-checkpoints': auditCheckpoints,
-  '0010-outbox': outbox,
   '0008-key-versions': keyVersions,
+  '0010-outbox': outbox,
   '0013-channel-rules': channelRules,
 };
 const migrationTable = 'schema_migrations';

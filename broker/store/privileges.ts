@@ -13,7 +13,7 @@ export const runtimePrivileges = {
   tenants: ['select', 'insert', 'update'],
   oauth_clients: ['select', 'insert'],
   channels: ['select', 'insert', 'update'],
-  consents: ['select', 'insert', 'update'],
+  consents: ['select', 'insert', 'update', 'delete'],
   workload_access: ['select', 'insert', 'update'],
   audit_log: ['select', 'insert'],
   audit_chains: ['select', 'insert', 'update'],

@@ -10,6 +10,7 @@ import type { Database } from './database.ts';
 import { createOAuthClients } from './oauth-clients.ts';
 import { createReceivedGrants } from './received-grants.ts';
 import { createRefreshQueue } from './refresh-queue.ts';
+import { createRetention } from './retention.ts';
 import { createRotatedTokens } from './rotated-tokens.ts';
 import { createTenantKeyRecords } from './tenant-keys.ts';
 import { createTenants } from './tenants.ts';
@@ -24,6 +25,7 @@ export function createStore({ database }: { readonly database: Database }): Stor
     consents: { ...createConsents(database), ...createReceivedGrants(database) },
     workloadAccess: createWorkloadAccess(database),
     changes: createChanges(database),
+    retention: createRetention(database),
     tenantKeys: createTenantKeyRecords(database),
     ciphertexts: createCiphertexts(database),
     audit: createAuditLog(database),

@@ -49,6 +49,17 @@ const processes: Processes = {
     throw new BrokerError('CONFIG_INVALID', { problems: ['VAULT_ADDR is not set.', 'BROKER_LISTEN is empty.'] });
   },
   migrate: async () => ({ migrations: ['0001-first'], grantedTo: 'broker' }),
+  retention: {
+    plan: async () => [
+      { tenant: 'acme', kind: 'revoked', count: 2 },
+      { tenant: 'acme', kind: 'request', count: 31 },
+    ],
+    run: async (onRun) => {
+      onRun(20, 33);
+      onRun(33, 33);
+      return 33;
+    },
+  },
 };
 
 /** Runs one line as a shell would, as far as the transcripts need a shell. */
