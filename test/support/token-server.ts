@@ -51,6 +51,14 @@ export interface TokenServerOptions {
   /** The identity that it shows; the broker's by default. */
   readonly spiffeId?: string;
   readonly pkiRole?: string;
+  /** How far ahead the clock is that certificates are compared with, in milliseconds. */
+  readonly ahead?: () => number;
+  /** Whose workloads are let in; its own by default. */
+  readonly trustDomain?: string;
+  /** Of subscriptions; the broker's own by default. */
+  readonly timing?: { readonly repeatEveryMs?: number; readonly takenWithinMs?: number };
+  /** Told each peer that could not prove who it is. */
+  readonly onDenied?: (detail: string) => void;
 }
 
 /** Starts one; it is stopped with the scope. */
@@ -100,8 +108,14 @@ export async function useTokenServer(
     onRotated: (next) => server?.rotate(next),
     onFault: () => {},
   });
+  const peerClock = { now: () => new Date(Date.now() + (options.ahead?.() ?? 0)) };
   const tokenService = createTokenService({
-    identifyPeer: createIdentifyPeer({ trustDomain, clock, newRequestId: () => 'test' }),
+    ...options.timing,
+    identifyPeer: createIdentifyPeer({
+      trustDomain: options.trustDomain ?? trustDomain,
+      clock: peerClock,
+      newRequestId: () => 'test',
+    }),
     getAccessToken: async (caller, request) => {
       const call = { ...request, spiffeId: caller.spiffeId, serial: caller.certificateSerial };
       calls.push(call);
@@ -109,9 +123,9 @@ export async function useTokenServer(
     },
     recordLogin: async () => {},
     watchChannels: { watch },
-    identityClock: clock,
+    identityClock: peerClock,
     onSubscriptionEnded: () => {},
-    recordDeniedIdentity: async () => {},
+    recordDeniedIdentity: async ({ detail }) => options.onDenied?.(detail),
     newRequestId: () => 'test',
     onAnswered: () => {},
     onFault: () => {},
