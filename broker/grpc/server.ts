@@ -27,7 +27,7 @@ const options = {
 export async function startGrpcServer(deps: {
   listen: { readonly host: string; readonly port: number };
   identity: BrokerIdentity;
-  tokenService: ReturnType<typeof createTokenService>;
+  tokenService: Partial<ReturnType<typeof createTokenService>>;
 }): Promise<GrpcServer> {
   const server = new Server(options);
   // The definition's messages are typed in proto/load.ts; gRPC's own type knows them only as objects.

@@ -4,13 +4,16 @@ import { Agent, get, type IncomingMessage } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { BrokerError } from '../../broker/errors.ts';
 import { isReady, readToken, type SidecarParts, until, useSidecar } from '../support/sidecar.ts';
-import { tokenFor, useTokenServer } from '../support/token-server.ts';
+import { type TokenServerOptions, tokenFor, useTokenServer } from '../support/token-server.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
 
 /** A sidecar, ready, before a broker that is told what to say. */
-async function useBoth(t: TestContext, parts: Pick<SidecarParts, 'settings' | 'dependencies'> = {}) {
+async function useBoth(
+  t: TestContext,
+  { server, ...parts }: Pick<SidecarParts, 'settings'> & { readonly server?: TokenServerOptions } = {},
+) {
   const vault = await useSetUpVault(t);
-  const broker = await useTokenServer(t, vault);
+  const broker = await useTokenServer(t, vault, server);
   const sidecar = await useSidecar(t, { vault, broker: broker.address, ...parts });
   await isReady(sidecar);
   const watched = () => [...broker.subscriptions].map(({ channels }) => [...channels].sort().join(' '));
@@ -107,4 +110,17 @@ test('says in /readyz that it hears nothing, checks its tokens with the broker, 
   await until(async () => (await readToken(sidecar, 'ch_1')).status === 200);
   await until(() => broker.subscriptions.size > 0);
   await until(async () => (await readyz()).join() === '200,');
+});
+
+test('says once that a broker is too old to tell of changes, and checks its tokens with it instead', async (t) => {
+  const settings = { SIDECAR_UNHEARD_AFTER: '1', SIDECAR_RECHECK_EVERY: '1' };
+  const { broker, sidecar } = await useBoth(t, { settings, server: { withoutSubscribe: true } });
+  assert.equal((await readToken(sidecar, 'ch_1')).status, 200);
+  const said = () => sidecar.log.filter(({ code }) => code === 'BROKER_TOO_OLD').length;
+  await until(() => said() > 0);
+  broker.answer(() => {
+    throw new BrokerError('CHANNEL_REVOKED');
+  });
+  await until(async () => (await readToken(sidecar, 'ch_1')).body.error?.code === 'CHANNEL_REVOKED');
+  assert.equal(said(), 1);
 });

@@ -55,6 +55,8 @@ export interface TokenServerOptions {
   readonly ahead?: () => number;
   /** Whose workloads are let in; its own by default. */
   readonly trustDomain?: string;
+  /** Whether it is as old as a broker that does not know the call. */
+  readonly withoutSubscribe?: boolean;
   /** Of subscriptions; the broker's own by default. */
   readonly timing?: { readonly repeatEveryMs?: number; readonly takenWithinMs?: number };
   /** Told each peer that could not prove who it is. */
@@ -109,7 +111,7 @@ export async function useTokenServer(
     onFault: () => {},
   });
   const peerClock = { now: () => new Date(Date.now() + (options.ahead?.() ?? 0)) };
-  const tokenService = createTokenService({
+  const { Subscribe, ...older } = createTokenService({
     ...options.timing,
     identifyPeer: createIdentifyPeer({
       trustDomain: options.trustDomain ?? trustDomain,
@@ -132,6 +134,7 @@ export async function useTokenServer(
   });
 
   const start = async () => {
+    const tokenService = options.withoutSubscribe ? older : { ...older, Subscribe };
     server = await startGrpcServer({ listen: { host: '127.0.0.1', port }, identity: identity.current(), tokenService });
   };
   const stop = async () => {
