@@ -186,6 +186,13 @@ export const errorTable = {
     sentence: 'Google does not accept our OAuth client.',
     next: 'The operators of the broker have to mend the OAuth client; nothing is wrong with the channel.',
   },
+  OAUTH_CLIENT_DISABLED: {
+    http: 503,
+    grpc: 'UNAVAILABLE',
+    retry: true,
+    sentence: 'Our OAuth client is switched off.',
+    next: 'An operator has to switch it on with `broker oauth-client enable NAME`; nothing is wrong with the channel.',
+  },
   AUTHORIZATION_SERVER_UNAVAILABLE: {
     http: 503,
     grpc: 'UNAVAILABLE',

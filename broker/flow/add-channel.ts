@@ -27,7 +27,9 @@ export function createAddChannel(deps: InvitationDeps & { authorize: Authorize; 
     const tenant = await authorize.tenant(caller, 'channel.add', input.tenant);
     const scopes = input.scopes ?? defaultScopes;
     check(input, scopes);
-    if (!(await store.oauthClients.find(input.oauthClient))) throw new BrokerError('OAUTH_CLIENT_NOT_FOUND');
+    const client = await store.oauthClients.find(input.oauthClient);
+    if (!client) throw new BrokerError('OAUTH_CLIENT_NOT_FOUND');
+    if (client.disabledAt) throw new BrokerError('OAUTH_CLIENT_DISABLED', { detail: client.name });
     const now = clock.now();
     const channel: Channel = {
       id: newId('ch', random),

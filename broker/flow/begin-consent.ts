@@ -31,6 +31,7 @@ export function createBeginConsent(
     const { consent, channel } = await openInvitation(deps, caller, input.link);
     const client = await store.oauthClients.find(consent.oauthClient);
     if (!client) throw new BrokerError('OAUTH_CLIENT_NOT_FOUND', { detail: consent.oauthClient });
+    if (client.disabledAt) throw new BrokerError('OAUTH_CLIENT_DISABLED', { detail: client.name });
 
     const now = clock.now();
     const state = newSecret(random);

@@ -65,7 +65,7 @@ export function createCompleteConsent(deps: {
     if (response.kind !== 'code') return fail(response.kind === 'wrong_issuer' ? 'wrong_issuer' : 'malformed_response');
 
     const client = await store.oauthClients.find(consent.oauthClient);
-    if (!client) return fail('client_rejected');
+    if (!client || client.disabledAt) return fail('client_rejected');
     const codeVerifier = await readVerifier(channel, request.codeVerifierEncrypted);
     const place = codeVerifier && (await unlessVaultFails(() => spool.prepare(channel.tenant)));
     // Found before the code is redeemed, so that nothing is lost: the owner can start over.

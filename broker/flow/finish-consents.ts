@@ -57,7 +57,7 @@ export function createFinishConsents(deps: {
       store.channels.find(consent.channel),
       store.oauthClients.find(consent.oauthClient),
     ]);
-    if (!channel || !client) return;
+    if (!channel || !client || client.disabledAt) return;
     // A newer token of this very grant waits on disk: it is stored first.
     if (spool.waiting().some((entry) => entry.channel === channel.id)) return;
     const context = { tenant: channel.tenant, channel: channel.id, generation: received.generation };

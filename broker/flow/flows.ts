@@ -17,6 +17,7 @@ import { createAllowWorkload } from './allow-workload.ts';
 import { createApplyRetention, type RetentionSettings } from './apply-retention.ts';
 import { createAuthorize } from './authorize.ts';
 import { createBeginConsent } from './begin-consent.ts';
+import { createEnableOAuthClient, createSetDpop } from './change-oauth-client.ts';
 import { createCompleteConsent } from './complete-consent.ts';
 import { createCreateTenant } from './create-tenant.ts';
 import { createFailConsent } from './fail-consent.ts';
@@ -34,8 +35,14 @@ import { createRecordLogin } from './record-login.ts';
 import { createRecordRefusals } from './record-refusals.ts';
 import { createRefreshChannel } from './refresh-channel.ts';
 import { createRefreshScheduler } from './refresh-channels.ts';
+import {
+  createRetireClientSecrets,
+  createRotateClientSecret,
+  createRotateDpopKey,
+} from './rotate-client-credentials.ts';
 import { createSettleGrant } from './settle-grant.ts';
 import { createShowChannel } from './show-channel.ts';
+import { createShowOAuthClient } from './show-oauth-client.ts';
 import { createStoreSpooledTokens } from './store-spooled-tokens.ts';
 import { createViewConsent } from './view-consent.ts';
 import { createWatchChannels } from './watch-channels.ts';
@@ -95,6 +102,12 @@ export function createFlows(given: FlowDeps) {
     listTenants: createListTenants(deps),
     addOAuthClient: createAddOAuthClient(deps),
     listOAuthClients: createListOAuthClients(deps),
+    enableOAuthClient: createEnableOAuthClient({ ...deps, onEnabled: () => scheduler.wake() }),
+    showOAuthClient: createShowOAuthClient(deps),
+    setDpop: createSetDpop(deps),
+    rotateClientSecret: createRotateClientSecret(deps),
+    retireClientSecrets: createRetireClientSecrets(deps),
+    rotateDpopKey: createRotateDpopKey(deps),
     addChannel: createAddChannel(deps),
     inviteConsent: createInviteConsent(deps),
     listChannels: createListChannels(deps),

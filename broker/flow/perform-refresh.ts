@@ -67,6 +67,7 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
         throw new BrokerError('STORE_UNAVAILABLE', { detail: 'a newer refresh token waits in the spool' });
       }
       const place = await spool.prepare(claim.channel.tenant);
+      if (client.disabledAt) throw new BrokerError('OAUTH_CLIENT_DISABLED', { detail: client.name });
       const refreshToken = await keys.decrypt(contextOf(claim), claim.grant.refreshTokenEncrypted);
       const outcome = await askGoogle(client, claim, refreshToken);
       if (outcome === 'superseded') throw new BrokerError('STORE_CONFLICT', { detail: 'a new consent came meanwhile' });

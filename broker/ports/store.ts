@@ -17,6 +17,8 @@ export interface Tenant {
 
 export interface StoredOAuthClient extends OAuthClient {
   readonly createdAt: Date;
+  /** Since when it is switched off; absent where it is in use. */
+  readonly disabledAt?: Date | undefined;
 }
 
 /** Lets a workload read a channel. */
@@ -84,8 +86,12 @@ export interface Store {
   readonly oauthClients: {
     /** Throws ALREADY_EXISTS. */
     create(client: StoredOAuthClient, record: AuditRecord): Promise<void>;
+    /** Writes whether it binds new grants, and whether it is switched off. */
+    change(client: StoredOAuthClient, record: AuditRecord): Promise<void>;
     find(name: string): Promise<StoredOAuthClient | undefined>;
     list(): Promise<readonly StoredOAuthClient[]>;
+    /** How many channels use each OAuth client; those without one are left out. */
+    channelCounts(): Promise<ReadonlyMap<string, number>>;
   };
   readonly channels: {
     /** Throws ALREADY_EXISTS where the tenant has a channel of that name. */

@@ -15,6 +15,7 @@ import * as auditChain from './migrations/0006-audit-chain.ts';
 import * as auditCheckpoints from './migrations/0007-audit-checkpoints.ts';
 import * as keyVersions from './migrations/0008-key-versions.ts';
 import * as outbox from './migrations/0010-outbox.ts';
+import * as oauthClientState from './migrations/0012-oauth-client-state.ts';
 import * as channelRules from './migrations/0013-channel-rules.ts';
 import { translatePostgresError } from './postgres-error.ts';
 import { grantToRuntime, requireOwner, requireRole } from './roles.ts';
@@ -31,6 +32,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0008-key-versions': keyVersions,
   '0010-outbox': outbox,
   '0013-channel-rules': channelRules,
+  '0012-oauth-client-state': oauthClientState,
 };
 const migrationTable = 'schema_migrations';
 

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
-import type { Store } from '../ports.ts';
+import type { Store, StoredOAuthClient } from '../ports.ts';
+import { expectChanged } from './conflict.ts';
 import type { Database } from './database.ts';
 import { recorded } from './recorded.ts';
 import type { Schema } from './schema.ts';
@@ -20,12 +21,45 @@ export function createOAuthClients(database: Database): Store['oauthClients'] {
           .execute();
       }),
 
-    find: (name) => database.run((db) => clientsOf(db).where('name', '=', name).executeTakeFirst()),
+    change: (client, record) =>
+      recorded(database, record, async (trx) => {
+        const result = await trx
+          .updateTable('oauth_clients')
+          .set({ dpop: client.dpop, disabled_at: client.disabledAt ?? null })
+          .where('name', '=', client.name)
+          .executeTakeFirst();
+        expectChanged(result, `there is no OAuth client ${client.name}`);
+      }),
 
-    list: () => database.run((db) => clientsOf(db).orderBy('name').execute()),
+    async find(name) {
+      const row = await database.run((db) => clientsOf(db).where('name', '=', name).executeTakeFirst());
+      return row && toClient(row);
+    },
+
+    async list() {
+      const rows = await database.run((db) => clientsOf(db).orderBy('name').execute());
+      return rows.map(toClient);
+    },
+
+    async channelCounts() {
+      const rows = await database.run((db) =>
+        db
+          .selectFrom('channels')
+          .select(['oauth_client as name', (row) => row.fn.countAll<string>().as('channels')])
+          .groupBy('oauth_client')
+          .execute(),
+      );
+      return new Map(rows.map(({ name, channels }) => [name, Number(channels)]));
+    },
   };
 }
 
 function clientsOf(db: Kysely<Schema>) {
-  return db.selectFrom('oauth_clients').select(['name', 'client_id as clientId', 'dpop', 'created_at as createdAt']);
+  return db
+    .selectFrom('oauth_clients')
+    .select(['name', 'client_id as clientId', 'dpop', 'created_at as createdAt', 'disabled_at']);
+}
+
+function toClient({ disabled_at: disabledAt, ...row }: StoredOAuthClient & { disabled_at: Date | null }) {
+  return { ...row, ...(disabledAt ? { disabledAt } : {}) };
 }

@@ -11,7 +11,7 @@ export type Privilege = 'select' | 'insert' | 'update' | 'delete';
 
 export const runtimePrivileges = {
   tenants: ['select', 'insert', 'update'],
-  oauth_clients: ['select', 'insert'],
+  oauth_clients: ['select', 'insert', 'update'],
   channels: ['select', 'insert', 'update'],
   consents: ['select', 'insert', 'update', 'delete'],
   workload_access: ['select', 'insert', 'update'],

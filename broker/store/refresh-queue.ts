@@ -28,7 +28,11 @@ export function createRefreshQueue(
         claimed(
           db,
           until,
-          unclaimed(db, now).where('refresh_due_at', '<=', now).orderBy('refresh_due_at').limit(limit),
+          unclaimed(db, now)
+            .where('refresh_due_at', '<=', now)
+            .where(clientIsInUse)
+            .orderBy('refresh_due_at')
+            .limit(limit),
         ),
       );
       return rows.map(toClaim);
@@ -40,9 +44,9 @@ export function createRefreshQueue(
         sql<{ due: Date | null }>`
           select least(
             (select refresh_due_at from channels
-              where state = 'active' and claimed_until is null order by refresh_due_at limit 1),
+              where state = 'active' and claimed_until is null and ${clientIsInUse} order by refresh_due_at limit 1),
             (select min(greatest(refresh_due_at, claimed_until)) from channels
-              where state = 'active' and claimed_until is not null)
+              where state = 'active' and claimed_until is not null and ${clientIsInUse})
           ) as due`.execute(db),
       );
       return rows[0]?.due ?? undefined;
@@ -85,6 +89,11 @@ export function createRefreshQueue(
       }),
   };
 }
+
+/** Channels of an OAuth client that is switched off stay due and are passed over until it is on again. */
+const clientIsInUse = sql<boolean>`channels.oauth_client <> all (
+  array(select name from oauth_clients where disabled_at is not null)
+)`;
 
 /** Locks rows that may be claimed, passing over those that another broker has locked. */
 function unclaimed(db: Kysely<Schema>, now: Date) {

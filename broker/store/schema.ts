@@ -40,6 +40,7 @@ interface OAuthClientsTable {
   client_id: string;
   dpop: boolean;
   created_at: Date;
+  disabled_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
 }
 
 export interface ChannelsTable {

@@ -291,7 +291,10 @@ test('what a schema does not name never leaves, whatever a view puts in', async 
   } as const;
   const deps = { flows: server.flows, publicUrl: 'https://broker.example.com' };
   assert.deepEqual(
-    await run({ caller, body: undefined, query: {}, channel: '', signal: new AbortController().signal }, deps),
+    await run(
+      { caller, body: undefined, query: {}, channel: '', oauthClient: '', signal: new AbortController().signal },
+      deps,
+    ),
     { name: 'a' },
   );
 });

@@ -98,6 +98,13 @@ export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flow
     return channel;
   }
 
+  function clientOf(name: string): StoredOAuthClient {
+    const client = clients.find((one) => one.name === name);
+    if (client) return client;
+    if (name !== 'studio') throw new BrokerError('OAUTH_CLIENT_NOT_FOUND');
+    return { name, clientId: 'id.example', dpop: true, createdAt: at };
+  }
+
   function operator(caller: Person): void {
     if (!caller.groups.includes('operators')) throw new BrokerError('ACCESS_DENIED', { detail: 'not an operator' });
   }
@@ -121,6 +128,35 @@ export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flow
       return client;
     },
     listOAuthClients: async () => clients,
+    showOAuthClient: async (caller, { name }) => {
+      operator(caller);
+      return { client: clientOf(name), channels: 2, secrets: [{ version: 1, createdAt: at }] };
+    },
+    enableOAuthClient: async (caller, { name, enabled }) => {
+      operator(caller);
+      return { ...clientOf(name), disabledAt: enabled ? undefined : at };
+    },
+    setDpop: async (caller, { name, dpop }) => {
+      operator(caller);
+      return { ...clientOf(name), dpop };
+    },
+    rotateClientSecret: async (caller, { name, clientSecret }) => {
+      operator(caller);
+      clientOf(name);
+      clientSecrets.push(clientSecret);
+      return { version: 2, accepted: false };
+    },
+    retireClientSecrets: async (caller, { name, force }) => {
+      operator(caller);
+      clientOf(name);
+      if (!force) throw new BrokerError('OAUTH_CLIENT_REJECTED');
+      return { version: 2, accepted: false };
+    },
+    rotateDpopKey: async (caller, { name }) => {
+      operator(caller);
+      clientOf(name);
+      return { version: 2 };
+    },
     addChannel: async (caller, input) => {
       const channel: Channel = {
         ...activeChannel,

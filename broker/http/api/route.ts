@@ -20,6 +20,8 @@ export interface RawCall {
   readonly channel: string;
   /** Fires when nobody waits for the answer any more. */
   readonly signal: AbortSignal;
+  /** From the path; empty where the path names no OAuth client. */
+  readonly oauthClient: string;
 }
 
 interface RouteDocument {
@@ -48,6 +50,8 @@ interface CheckedCall<Body, Query> {
   readonly query: Query;
   readonly channel: string;
   readonly signal: AbortSignal;
+  /** From the path; empty where the path names no OAuth client. */
+  readonly oauthClient: string;
 }
 
 /** Makes a route whose flow call is typed by its schemas. */
@@ -63,13 +67,14 @@ export function route<
   return {
     ...document,
     ...schemas,
-    run: async ({ caller, body, query, channel, signal }, deps) => {
+    run: async ({ caller, body, query, channel, oauthClient, signal }, deps) => {
       const call = {
         caller,
         body: check(schemas.body, body),
         query: check(schemas.query, query),
         channel,
         signal,
+        oauthClient,
       };
       return schemas.answer.parse(await run(call, deps));
     },

@@ -40,9 +40,10 @@ function handle(route: Route, deps: ApiDeps): RequestHandler {
   return async (request, response) => {
     const { caller } = response.locals;
     const channel = String(request.params.channel ?? '');
+    const oauthClient = String(request.params.oauth_client ?? '');
     const gone = new AbortController();
     response.once('close', () => gone.abort());
-    const call = { caller, body: request.body, query: request.query, channel, signal: gone.signal };
+    const call = { caller, body: request.body, query: request.query, channel, oauthClient, signal: gone.signal };
     const answer = await route.run(call, deps);
     response.status(route.status).json(answer);
   };

@@ -9,6 +9,8 @@ import {
   viewConsentLink,
   viewOAuthClient,
   viewPerson,
+  viewRotatedSecret,
+  viewShownOAuthClient,
   viewTenant,
   viewWorkload,
 } from './views.ts';
@@ -56,7 +58,9 @@ export const routes: readonly Route[] = [
       status: 200,
     },
     { answer: wire.oauthClientList },
-    async ({ caller }, { flows }) => ({ oauth_clients: (await flows.listOAuthClients(caller)).map(viewOAuthClient) }),
+    async ({ caller }, { flows }) => ({
+      oauth_clients: (await flows.listOAuthClients(caller)).map((client) => viewOAuthClient(client, client.channels)),
+    }),
   ),
   route(
     {
@@ -73,6 +77,89 @@ export const routes: readonly Route[] = [
         await flows.addOAuthClient(caller, { name, clientId, clientSecret: new Secret(client_secret), dpop }),
       );
     },
+  ),
+  route(
+    {
+      method: 'get',
+      path: '/v1/oauth-clients/{oauth_client}',
+      operationId: 'showOAuthClient',
+      summary: 'Shows an OAuth client and which secrets are tried. For operators.',
+      status: 200,
+    },
+    { answer: wire.shownOAuthClient },
+    async ({ caller, oauthClient: name }, { flows }) =>
+      viewShownOAuthClient(await flows.showOAuthClient(caller, { name })),
+  ),
+  route(
+    {
+      method: 'post',
+      path: '/v1/oauth-clients/{oauth_client}/disable',
+      operationId: 'disableOAuthClient',
+      summary: 'Switches an OAuth client off: no consents, no refreshes. For operators.',
+      status: 200,
+    },
+    { answer: wire.oauthClient },
+    async ({ caller, oauthClient: name }, { flows }) =>
+      viewOAuthClient(await flows.enableOAuthClient(caller, { name, enabled: false })),
+  ),
+  route(
+    {
+      method: 'post',
+      path: '/v1/oauth-clients/{oauth_client}/enable',
+      operationId: 'enableOAuthClient',
+      summary: 'Switches an OAuth client on again. For operators.',
+      status: 200,
+    },
+    { answer: wire.oauthClient },
+    async ({ caller, oauthClient: name }, { flows }) =>
+      viewOAuthClient(await flows.enableOAuthClient(caller, { name, enabled: true })),
+  ),
+  route(
+    {
+      method: 'post',
+      path: '/v1/oauth-clients/{oauth_client}/dpop',
+      operationId: 'setDpop',
+      summary: 'Says whether new grants are bound by DPoP. For operators.',
+      status: 200,
+    },
+    { body: wire.dpopChoice, answer: wire.oauthClient },
+    async ({ caller, oauthClient: name, body }, { flows }) =>
+      viewOAuthClient(await flows.setDpop(caller, { name, dpop: body.dpop })),
+  ),
+  route(
+    {
+      method: 'post',
+      path: '/v1/oauth-clients/{oauth_client}/dpop-key/rotate',
+      operationId: 'rotateDpopKey',
+      summary: 'Makes a new version of the DPoP key for new grants. For operators.',
+      status: 200,
+    },
+    { answer: wire.rotatedKey },
+    async ({ caller, oauthClient: name }, { flows }) => flows.rotateDpopKey(caller, { name }),
+  ),
+  route(
+    {
+      method: 'post',
+      path: '/v1/oauth-clients/{oauth_client}/secrets',
+      operationId: 'rotateClientSecret',
+      summary: 'Puts a new secret in front; the former one stays as the fall-back. For operators.',
+      status: 201,
+    },
+    { body: wire.newClientSecret, answer: wire.rotatedSecret },
+    async ({ caller, oauthClient: name, body }, { flows }) =>
+      viewRotatedSecret(await flows.rotateClientSecret(caller, { name, clientSecret: new Secret(body.client_secret) })),
+  ),
+  route(
+    {
+      method: 'post',
+      path: '/v1/oauth-clients/{oauth_client}/secrets/retire',
+      operationId: 'retireClientSecrets',
+      summary: 'Ends the former secrets. For operators.',
+      status: 200,
+    },
+    { body: wire.secretRetirement, answer: wire.rotatedSecret },
+    async ({ caller, oauthClient: name, body }, { flows }) =>
+      viewRotatedSecret(await flows.retireClientSecrets(caller, { name, force: body.force })),
   ),
   route(
     {

@@ -49,6 +49,22 @@ export const newOAuthClient = component(
   }),
 );
 
+export const dpopChoice = component('DpopChoice', z.strictObject({ dpop: z.boolean() }));
+
+export const newClientSecret = component(
+  'NewClientSecret',
+  z.strictObject({
+    client_secret: z.string().min(1).max(512).describe('Goes to Vault and is never shown again.'),
+  }),
+);
+
+export const secretRetirement = component(
+  'SecretRetirement',
+  z.strictObject({
+    force: z.boolean().default(false).describe('Also where Google does not accept the newest secret.'),
+  }),
+);
+
 export const newChannel = component(
   'NewChannel',
   z.strictObject({
@@ -109,7 +125,37 @@ export const tenant = component(
 
 export const oauthClient = component(
   'OAuthClient',
-  z.object({ name: z.string(), client_id: z.string(), dpop: z.boolean(), created_at: instant }),
+  z.object({
+    name: z.string(),
+    client_id: z.string(),
+    dpop: z.boolean().describe('Whether new grants are bound to a key in Vault.'),
+    disabled_at: instant.nullable().describe('Since when it is switched off; null where it is in use.'),
+    channels: z.int().nullable().describe('How many channels use it, where that is told: to operators.'),
+    created_at: instant,
+  }),
+);
+
+export const shownOAuthClient = component(
+  'ShownOAuthClient',
+  z.object({
+    oauth_client: oauthClient,
+    secrets: z
+      .array(z.object({ version: z.int().describe('In Vault KV.'), created_at: instant }))
+      .describe('In the order in which they are tried.'),
+  }),
+);
+
+export const rotatedSecret = component(
+  'RotatedSecret',
+  z.object({
+    version: z.int().describe('Of the secret that is tried first now.'),
+    accepted: z.boolean().nullable().describe('Whether Google accepts it; null where Google did not answer.'),
+  }),
+);
+
+export const rotatedKey = component(
+  'RotatedKey',
+  z.object({ version: z.int().describe('What new grants are bound to.') }),
 );
 
 export const grant = component(
@@ -242,6 +288,9 @@ export const apiError = component(
 /** The answers, for clients written in TypeScript. */
 export type TenantAnswer = z.output<typeof tenant>;
 export type OAuthClientAnswer = z.output<typeof oauthClient>;
+export type ShownOAuthClientAnswer = z.output<typeof shownOAuthClient>;
+export type RotatedSecretAnswer = z.output<typeof rotatedSecret>;
+export type RotatedKeyAnswer = z.output<typeof rotatedKey>;
 export type ChannelAnswer = z.output<typeof channel>;
 export type AddedChannelAnswer = z.output<typeof addedChannel>;
 export type ConsentAnswer = z.output<typeof consent>;

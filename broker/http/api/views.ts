@@ -6,6 +6,8 @@ import { principalsOf } from '../../domain/caller.ts';
 import type { Channel, Grant } from '../../domain/channel.ts';
 import type { Consent } from '../../domain/consent.ts';
 import type { ConsentLink } from '../../flow/invite-consent.ts';
+import type { RotatedSecret } from '../../flow/rotate-client-credentials.ts';
+import type { ShownOAuthClient } from '../../flow/show-oauth-client.ts';
 import type { AuditPage, StoredOAuthClient, Tenant, WorkloadAccess } from '../../ports.ts';
 import type {
   AuditEntryAnswer,
@@ -14,6 +16,8 @@ import type {
   ConsentAnswer,
   ConsentLinkAnswer,
   OAuthClientAnswer,
+  RotatedSecretAnswer,
+  ShownOAuthClientAnswer,
   TenantAnswer,
   WhoamiAnswer,
   WorkloadAnswer,
@@ -23,13 +27,26 @@ export function viewTenant(tenant: Tenant): TenantAnswer {
   return { name: tenant.name, admins: [...tenant.admins], created_at: tenant.createdAt.toISOString() };
 }
 
-export function viewOAuthClient(client: StoredOAuthClient): OAuthClientAnswer {
+export function viewOAuthClient(client: StoredOAuthClient, channels?: number): OAuthClientAnswer {
   return {
     name: client.name,
     client_id: client.clientId,
     dpop: client.dpop,
+    disabled_at: client.disabledAt?.toISOString() ?? null,
+    channels: channels ?? null,
     created_at: client.createdAt.toISOString(),
   };
+}
+
+export function viewShownOAuthClient({ client, channels, secrets }: ShownOAuthClient): ShownOAuthClientAnswer {
+  return {
+    oauth_client: viewOAuthClient(client, channels),
+    secrets: secrets.map(({ version, createdAt }) => ({ version, created_at: createdAt.toISOString() })),
+  };
+}
+
+export function viewRotatedSecret({ version, accepted }: RotatedSecret): RotatedSecretAnswer {
+  return { version, accepted: accepted ?? null };
 }
 
 export function viewChannel(channel: Channel): ChannelAnswer {
