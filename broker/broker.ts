@@ -205,6 +205,8 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     onChanges: metrics.changes,
     onWatches: metrics.subscriptions,
     onFault,
+    checkpointSigner,
+    auditAnchors,
     operatorsGroup: config.identity.operatorsGroup,
     auditorsGroup: config.identity.auditorsGroup,
     defaultRegion: config.region,

@@ -47,6 +47,7 @@ export const auditActions = {
   'audit.follow': { kind: 'read', what: 'Follow the audit record' },
   'audit.export': { kind: 'read', what: 'Export an audit chain' },
   'retention.run': { kind: 'delete', what: 'Delete what is kept no longer' },
+  'audit.accept-restore': { kind: 'update', what: 'Accept that an audit chain was restored from a backup' },
   'identity.login': { kind: 'logon', what: 'Accept an identity for the first time' },
   'identity.verify': { kind: 'logon', what: 'Refuse a caller whose identity is not good' },
 } as const satisfies Readonly<Record<string, AuditActionRow>>;

@@ -2,7 +2,9 @@
 import type { RandomBytes } from '../domain/identifier.ts';
 import type {
   AccessTokenCache,
+  AuditAnchors,
   AuthorizationServer,
+  CheckpointSigner,
   Clock,
   DpopKeys,
   OAuthClientSecrets,
@@ -11,6 +13,7 @@ import type {
   TenantKeys,
   YouTube,
 } from '../ports.ts';
+import { createAcceptRestore } from './accept-restore.ts';
 import { createAddChannel } from './add-channel.ts';
 import { createAddOAuthClient } from './add-oauth-client.ts';
 import { createAllowWorkload } from './allow-workload.ts';
@@ -67,6 +70,8 @@ export interface FlowDeps {
   readonly onChanges: (count: number) => void;
   readonly onWatches: (open: number) => void;
   readonly onFault: (error: unknown) => void;
+  readonly checkpointSigner: CheckpointSigner;
+  readonly auditAnchors: AuditAnchors;
   readonly operatorsGroup: string;
   readonly auditorsGroup: string;
   readonly defaultRegion: string;
@@ -125,6 +130,7 @@ export function createFlows(given: FlowDeps) {
     scheduler,
 
     audit: createReadAudit(deps),
+    acceptRestore: createAcceptRestore(deps),
 
     watchChannels,
     followChanges: createFollowChanges({ ...deps, watchChannels, forget: () => undefined }),

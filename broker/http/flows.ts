@@ -23,6 +23,7 @@ export type AdminFlows = Pick<
   | 'inviteConsent'
   | 'allowWorkload'
   | 'audit'
+  | 'acceptRestore'
   | 'recordLogin'
   | 'recordDeniedIdentity'
 >;

@@ -92,6 +92,7 @@ const calls: Readonly<Record<string, { readonly path: string; readonly body?: un
   listChannels: { path: '/v1/channels' },
   showChannel: { path: `/v1/channels/${id}` },
   inviteConsent: { path: `/v1/channels/${id}/consent-links` },
+  acceptAuditRestore: { path: '/v1/audit/restores', body: { tenant: 'acme', reason: 'disk lost' } },
   listAuditRecords: { path: '/v1/audit/records?tenant=acme&limit=10&since=2026-03-01T12:00:00%2B01:00' },
   allowWorkload: { path: `/v1/channels/${id}/workloads`, body: { spiffe_id: 'spiffe://a/b', reason: 'show' } },
 };

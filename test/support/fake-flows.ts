@@ -202,6 +202,7 @@ export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flow
       follow: async () => ({ entries: auditEntries, next: 2, head: 2 }),
       stop: () => {},
     },
+    acceptRestore: async (_caller, { chain }) => ({ chain, seq: 3, hash: Buffer.alloc(32) }),
     recordLogin: async () => {},
     recordDeniedIdentity: async (refused) => {
       denied.push(refused);

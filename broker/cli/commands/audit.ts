@@ -1,6 +1,6 @@
 import { setTimeout as timer } from 'node:timers/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { AuditEntryAnswer } from '../../http/api/schemas.ts';
+import type { AuditEntryAnswer, AuditHeadAnswer } from '../../http/api/schemas.ts';
 import { type AuditFormat, auditFormats, formatRecord } from '../audit-format.ts';
 import { type AuditQuery, newestRecords, recordsAfter } from '../audit-records.ts';
 import { type CommandContext, type OutputOption, withOutput } from '../command-context.ts';
@@ -20,7 +20,7 @@ interface FilterOptions {
 type ListOptions = FilterOptions & OutputOption & { limit: number; before?: number; timeZone: string; wide?: boolean };
 type FollowOptions = FilterOptions & { after?: number; format: AuditFormat };
 
-/** `broker audit list|follow` */
+/** `broker audit list|follow|accept-restore` */
 export function addAuditCommands(program: Command, { api, output, version, interrupted }: CommandContext): void {
   const audit = program.command('audit').description('who did, or was refused, what');
 
@@ -58,6 +58,25 @@ export function addAuditCommands(program: Command, { api, output, version, inter
         if (!(await output.line(formatRecord(record, options.format, version)))) return;
       }
     });
+
+  const restore = withOutput(audit.command('accept-restore'))
+    .description(
+      'accept that a database was restored from a backup, so that Vault signs its chain again (for operators)',
+    )
+    .addOption(new Option('--tenant <name>', 'whose chain').conflicts('installation'))
+    .option('--installation', 'the chain of the installation')
+    .requiredOption('--reason <text>', 'what was restored and why; it goes on the record');
+  restore.action(async (options: OutputOption & { tenant?: string; installation?: true; reason: string }) => {
+    const { tenant, installation, reason } = options;
+    if (!tenant && !installation) restore.error('error: say whose chain: --tenant NAME or --installation');
+    const head = await api().post<AuditHeadAnswer>('/v1/audit/restores', { ...(tenant && { tenant }), reason });
+    if (options.output === 'json') return output.json(head);
+    output.facts([
+      ['chain', head.chain ?? 'the installation’s'],
+      ['signed to record', String(head.seq)],
+      ['hash', head.hash],
+    ]);
+  });
 }
 
 function withFilters(command: Command): Command {

@@ -37,6 +37,21 @@ export const auditRoutes: readonly Route[] = [
       return viewAuditPage(await flows.audit.list(caller, { ...look, before: from }));
     },
   ),
+  route(
+    {
+      method: 'post',
+      path: '/v1/audit/restores',
+      operationId: 'acceptAuditRestore',
+      summary: 'Accepts that an audit chain was restored from a backup, so that Vault signs it again. For operators.',
+      status: 200,
+    },
+    { body: wire.auditRestore, answer: wire.auditHead },
+    async ({ caller, body }, { flows }) => {
+      const { tenant: chain = installationChain, reason } = body;
+      const { seq, hash } = await flows.acceptRestore(caller, { chain, reason });
+      return { chain: chain === installationChain ? null : chain, seq, hash: hash.toString('hex') };
+    },
+  ),
 ];
 
 function filterOf(query: z.output<typeof wire.auditFilter>): AuditFilter {

@@ -262,6 +262,23 @@ export const auditPage = component(
   }),
 );
 
+export const auditRestore = component(
+  'AuditRestore',
+  z.strictObject({
+    tenant: name.optional().describe('Whose chain; the installation’s, where absent.'),
+    reason: z.string().min(1).max(256).describe('What was restored and why; kept in the audit record.'),
+  }),
+);
+
+export const auditHead = component(
+  'AuditHead',
+  z.object({
+    chain: z.string().nullable().describe('The tenant; null for the chain of the installation.'),
+    seq: z.int().describe('The newest record, which Vault has signed.'),
+    hash: z.string().describe('Of the chain up to it; hexadecimal.'),
+  }),
+);
+
 export const whoami = component(
   'Identity',
   z.object({
@@ -298,6 +315,7 @@ export type ShownChannelAnswer = z.output<typeof shownChannel>;
 export type ConsentLinkAnswer = z.output<typeof consentLink>;
 export type WorkloadAnswer = z.output<typeof workload>;
 export type AuditEntryAnswer = z.output<typeof auditEntry>;
+export type AuditHeadAnswer = z.output<typeof auditHead>;
 export type AuditPageAnswer = z.output<typeof auditPage>;
 export type WhoamiAnswer = z.output<typeof whoami>;
 export type ErrorAnswer = z.output<typeof apiError>;
