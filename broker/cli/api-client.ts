@@ -2,12 +2,14 @@
 import type { Secret } from '../domain/secret.ts';
 import { errorTable } from '../errors.ts';
 import { CliError, exitCodes } from './cli-error.ts';
-import { callJson } from './json-call.ts';
+import { callForLines, callJson } from './json-call.ts';
 
 /** Answers what the API answers; throws a CliError with the API's code, sentence and next step. */
 export interface ApiClient {
   get<T>(path: string, signal?: AbortSignal): Promise<T>;
   post<T>(path: string, body?: unknown): Promise<T>;
+  /** Answers line by line what the API streams. */
+  lines(path: string): AsyncGenerator<string>;
 }
 
 /** @param reason why all of this is done, for the audit record. */
@@ -37,6 +39,13 @@ export function createApiClient(
   return {
     get: (path, signal) => call('GET', path, undefined, signal),
     post: (path, body) => call('POST', path, body),
+    async *lines(path) {
+      const token = await identityToken();
+      const headers = { Authorization: `Bearer ${token.reveal()}`, ...given };
+      const answer = await callForLines('the broker', `${brokerUrl}${path}`, { headers });
+      if (!answer.lines) throw refusal(answer.status, answer.body, brokerUrl);
+      yield* answer.lines;
+    },
   };
 }
 

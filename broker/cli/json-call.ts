@@ -22,17 +22,62 @@ export async function callJson(whom: Callee, url: string, init: RequestInit): Pr
     const text = await response.text();
     return { status: response.status, body: parse(text) };
   } catch (cause) {
-    const reason = reasonOf(cause);
-    throw new CliError(
-      `${whom[0]?.toUpperCase()}${whom.slice(1)} at ${new URL(url).origin} does not answer${reason ? ` (${reason})` : ''}.`,
-      {
-        exitCode: exitCodes.unavailable,
-        code: 'UNREACHABLE',
-        hints: hintsFor(whom, reason),
-        cause,
-      },
-    );
+    throw unanswered(whom, url, cause);
   }
+}
+
+/**
+ * Sends one GET and reads lines, for as long as they come; where it is refused, the JSON of the refusal. Throws a CliError
+ * where nobody answers, or where the lines end early.
+ */
+export async function callForLines(
+  whom: Callee,
+  url: string,
+  init: RequestInit,
+): Promise<JsonAnswer & { readonly lines?: AsyncGenerator<string> }> {
+  const silent = new AbortController();
+  const deadline = setTimeout(() => silent.abort(new DOMException('', 'TimeoutError')), deadlineMs);
+  try {
+    const response = await fetch(url, { ...init, redirect: 'error', signal: silent.signal });
+    const streams = response.ok && response.headers.get('content-type')?.startsWith('application/x-ndjson');
+    if (!streams || !response.body) return { status: response.status, body: parse(await response.text()) };
+    return { status: response.status, body: undefined, lines: linesOf(response.body, whom) };
+  } catch (cause) {
+    throw unanswered(whom, url, cause);
+  } finally {
+    clearTimeout(deadline);
+  }
+}
+
+async function* linesOf(body: ReadableStream<Uint8Array>, whom: Callee): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  try {
+    for await (const chunk of body) {
+      const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+      rest = lines.pop() ?? '';
+      yield* lines;
+    }
+  } catch (cause) {
+    throw new CliError(`The connection to ${whom} was cut before the end.`, {
+      exitCode: exitCodes.unavailable,
+      code: 'UNREACHABLE',
+      hints: ['Try again; what has come is not whole.'],
+      cause,
+    });
+  }
+  if (rest !== '') yield rest;
+}
+
+function unanswered(whom: Callee, url: string, cause: unknown): CliError {
+  const reason = reasonOf(cause);
+  const sentence = `${whom[0]?.toUpperCase()}${whom.slice(1)} at ${new URL(url).origin} does not answer`;
+  return new CliError(`${sentence}${reason ? ` (${reason})` : ''}.`, {
+    exitCode: exitCodes.unavailable,
+    code: 'UNREACHABLE',
+    hints: hintsFor(whom, reason),
+    cause,
+  });
 }
 
 function parse(text: string): unknown {

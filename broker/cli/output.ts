@@ -28,6 +28,8 @@ export interface Output {
   /** Writes a line of data; done when there is room for the next one. False where nobody reads any more. */
   line(text: string): Promise<boolean>;
   hint(text: string): void;
+  /** Shows how far something long is, in one line of a terminal, and nowhere else; nothing takes it away. */
+  progress(text: string | undefined): void;
   say(text: string): void;
   error(error: CliError): void;
 }
@@ -67,6 +69,9 @@ export function createOutput({ stdout, stderr }: Streams, noColor: boolean): Out
         });
       }),
     say,
+    progress: (text) => {
+      if (stderr.isTTY) stderr.write(`\r\u001b[K${text ?? ''}`);
+    },
     hint: (text) => say(`${style(stderr, 'cyan', 'hint:')} ${text}`),
     error: ({ message, code, problems, hints }) => {
       say(`${style(stderr, 'red', 'error:')} ${message}${code ? ` [${code}]` : ''}`);

@@ -23,6 +23,7 @@ import { createBeginConsent } from './begin-consent.ts';
 import { createEnableOAuthClient, createSetDpop } from './change-oauth-client.ts';
 import { createCompleteConsent } from './complete-consent.ts';
 import { createCreateTenant } from './create-tenant.ts';
+import { createExportAudit } from './export-audit.ts';
 import { createFailConsent } from './fail-consent.ts';
 import { createFinishConsents } from './finish-consents.ts';
 import { createFollowChanges } from './follow-changes.ts';
@@ -86,6 +87,12 @@ export type Flows = ReturnType<typeof createFlows>;
 export function createFlows(given: FlowDeps) {
   const authorize = createAuthorize(given);
   const refusals = createRecordRefusals(given);
+  const exportAudit = createExportAudit({
+    chains: given.store.auditChains,
+    signer: given.checkpointSigner,
+    anchors: given.auditAnchors,
+    clock: given.clock,
+  });
   const deps = { ...given, authorize, refusals };
   const performRefresh = createPerformRefresh(deps);
   const failConsent = createFailConsent(deps);
@@ -129,12 +136,11 @@ export function createFlows(given: FlowDeps) {
     }),
     scheduler,
 
-    audit: createReadAudit(deps),
     acceptRestore: createAcceptRestore(deps),
-
     watchChannels,
     followChanges: createFollowChanges({ ...deps, watchChannels, forget: () => undefined }),
 
+    audit: createReadAudit({ ...deps, exportAudit }),
     recordLogin: createRecordLogin(deps),
     recordDeniedIdentity: createRecordDeniedIdentity(deps),
     refusals,

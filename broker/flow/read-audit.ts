@@ -4,10 +4,14 @@
  */
 import type { AuditAction } from '../domain/audit-actions.ts';
 import { installationChain } from '../domain/audit-chain.ts';
+import type { ExportLine } from '../domain/audit-export.ts';
 import type { AuditRecord } from '../domain/audit-record.ts';
 import type { Person } from '../domain/caller.ts';
 import type { AuditFilter, AuditPage, Clock, Store } from '../ports.ts';
 import type { Authorize } from './authorize.ts';
+import type { createExportAudit } from './export-audit.ts';
+
+type ExportAudit = ReturnType<typeof createExportAudit>;
 
 /** Whose look is not recorded again for so long. */
 const lookMs = 10 * 60_000;
@@ -27,8 +31,9 @@ export function createReadAudit(deps: {
   store: Store;
   clock: Clock;
   sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  exportAudit: ExportAudit;
 }) {
-  const { authorize, store, clock, sleep } = deps;
+  const { authorize, store, clock, sleep, exportAudit } = deps;
   const looks = new Map<string, number>();
   const stopping = new AbortController();
 
@@ -77,6 +82,20 @@ export function createReadAudit(deps: {
         if (page.entries.length > 0 || waited >= waitMs || signal.aborted) return page;
         if (!more) await sleep(pollMs, signal);
       }
+    },
+
+    /**
+     * The whole chain, or from a record on, with all that its verification needs. Throws TENANT_NOT_FOUND or
+     * ACCESS_DENIED before the first line.
+     */
+    async exported(
+      caller: Person,
+      { chain, from }: { readonly chain: string; readonly from: number | undefined },
+    ): Promise<AsyncIterable<ExportLine>> {
+      await authorize.auditChain(caller, 'audit.export', chain);
+      const target = chain === installationChain ? {} : { tenant: chain };
+      await authorize.looked(caller, 'audit.export', target, from === undefined ? {} : { from });
+      return exportAudit(chain, from);
     },
 
     /** Lets go of whoever waits. */

@@ -15,7 +15,7 @@ interface Operation {
   readonly responses: Readonly<Record<string, { readonly content?: Content; readonly $ref?: string }>>;
 }
 
-type Content = Readonly<Record<'application/json', { readonly schema: { readonly $ref: string } }>>;
+type Content = Readonly<Record<string, { readonly schema: { readonly $ref: string } }>>;
 
 interface OpenApi {
   readonly openapi: string;
@@ -94,6 +94,7 @@ const calls: Readonly<Record<string, { readonly path: string; readonly body?: un
   inviteConsent: { path: `/v1/channels/${id}/consent-links` },
   acceptAuditRestore: { path: '/v1/audit/restores', body: { tenant: 'acme', reason: 'disk lost' } },
   listAuditRecords: { path: '/v1/audit/records?tenant=acme&limit=10&since=2026-03-01T12:00:00%2B01:00' },
+  exportAudit: { path: '/v1/audit/export' },
   allowWorkload: { path: `/v1/channels/${id}/workloads`, body: { spiffe_id: 'spiffe://a/b', reason: 'show' } },
 };
 
@@ -104,7 +105,7 @@ for (const route of routes) {
     const operation = document.paths[route.path]?.[route.method];
     const example = calls[route.operationId];
     assert.ok(operation && example, 'give an example call above');
-    const body = operation.requestBody?.content['application/json'].schema.$ref;
+    const body = operation.requestBody?.content['application/json']?.schema.$ref;
     assert.equal(body !== undefined, example.body !== undefined);
     if (body) {
       const schema = schemaOf(document, body);
@@ -119,9 +120,12 @@ for (const route of routes) {
       },
       ...(example.body !== undefined && { body: JSON.stringify(example.body) }),
     });
-    const answered = operation.responses[String(response.status)]?.content?.['application/json'].schema.$ref;
-    assert.ok(answered, `status ${response.status} is documented`);
-    schemaOf(document, answered).parse(await response.json());
+    const [type = ''] = (response.headers.get('content-type') ?? '').split(';');
+    const answered = operation.responses[String(response.status)]?.content?.[type]?.schema.$ref;
+    assert.ok(answered, `status ${response.status} is documented as ${type}`);
+    const lines =
+      type === 'application/x-ndjson' ? (await response.text()).trim().split('\n') : [await response.text()];
+    for (const line of lines) schemaOf(document, answered).parse(JSON.parse(line));
   });
 }
 

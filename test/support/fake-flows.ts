@@ -1,5 +1,7 @@
 /** Flows that need nothing behind them: for what the HTTP room and the CLI do with their answers. */
+import { emptyChain } from '../../broker/domain/audit-chain.ts';
 import type { AuditEntry } from '../../broker/domain/audit-entry.ts';
+import type { ExportLine } from '../../broker/domain/audit-export.ts';
 import type { AuditRecord } from '../../broker/domain/audit-record.ts';
 import type { Person } from '../../broker/domain/caller.ts';
 import type { Channel } from '../../broker/domain/channel.ts';
@@ -74,6 +76,13 @@ const auditEntries: readonly AuditEntry[] = [
   { chain: 'acme', seq: 2, hash: 'cd'.repeat(32), record: refused },
   { chain: 'acme', seq: 1, hash: 'ab'.repeat(32), record: shown },
 ];
+
+/** A chain without a record, as it is exported. */
+async function* exportedLines(): AsyncGenerator<ExportLine> {
+  const head = emptyChain('');
+  yield { type: 'header', chain: '', exportedAt: at };
+  yield { type: 'end', head };
+}
 
 export interface FakeFlows extends Flows {
   /** Who was refused for a bad identity. */
@@ -199,6 +208,7 @@ export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flow
         const entries = there.slice(0, limit);
         return { entries, next: entries.length < there.length ? entries.at(-1)?.seq : undefined, head: 2 };
       },
+      exported: async () => exportedLines(),
       follow: async () => ({ entries: auditEntries, next: 2, head: 2 }),
       stop: () => {},
     },

@@ -1,27 +1,20 @@
 import { setTimeout as timer } from 'node:timers/promises';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import type { AuditEntryAnswer, AuditHeadAnswer } from '../../http/api/schemas.ts';
-import { type AuditFormat, auditFormats, formatRecord } from '../audit-format.ts';
-import { type AuditQuery, newestRecords, recordsAfter } from '../audit-records.ts';
+import { type AuditFormat, formatRecord } from '../audit-format.ts';
+import { newestRecords, recordsAfter } from '../audit-records.ts';
 import { type CommandContext, type OutputOption, withOutput } from '../command-context.ts';
-import { instantsIn, readInstant } from '../instants.ts';
-
-interface FilterOptions {
-  readonly tenant?: string;
-  readonly channel?: string;
-  readonly action?: string;
-  readonly result?: string;
-  readonly caller?: string;
-  readonly requestId?: string;
-  readonly since?: string;
-  readonly until?: string;
-}
+import { instantsIn } from '../instants.ts';
+import { addAuditExportCommand } from './audit-export.ts';
+import { count, type FilterOptions, queryOf, withFilters, withFormat } from './audit-filters.ts';
+import { addAuditVerifyCommand } from './audit-verify.ts';
 
 type ListOptions = FilterOptions & OutputOption & { limit: number; before?: number; timeZone: string; wide?: boolean };
 type FollowOptions = FilterOptions & { after?: number; format: AuditFormat };
 
-/** `broker audit list|follow|accept-restore` */
-export function addAuditCommands(program: Command, { api, output, version, interrupted }: CommandContext): void {
+/** `broker audit list|follow|export|verify|accept-restore` */
+export function addAuditCommands(program: Command, context: CommandContext): void {
+  const { api, output, version, interrupted } = context;
   const audit = program.command('audit').description('who did, or was refused, what');
 
   withOutput(withFilters(audit.command('list')))
@@ -77,23 +70,9 @@ export function addAuditCommands(program: Command, { api, output, version, inter
       ['hash', head.hash],
     ]);
   });
-}
 
-function withFilters(command: Command): Command {
-  return command
-    .option('--tenant <name>', 'whose record (default: the installation’s)')
-    .option('--channel <id>', 'only of this channel')
-    .option('--action <name>', 'only this action, for example token.release')
-    .option('--result <code>', 'only with this result: ok, or an error code')
-    .option('--caller <name>', 'only of this subject or SPIFFE ID')
-    .option('--request-id <id>', 'only of this request')
-    .option('--since <instant>', 'from then on: 2026-03-01T12:00:00Z, or 2h, 7d ago')
-    .option('--until <instant>', 'before then, written alike');
-}
-
-function withFormat(command: Command): Command {
-  const format = new Option('--format <format>', 'JSON Lines, CEF or OCSF').choices(auditFormats).default('jsonl');
-  return command.addOption(format);
+  addAuditExportCommand(audit, context);
+  addAuditVerifyCommand(audit, context);
 }
 
 /** A SPIFFE ID without its trust domain, which is everybody's. */
@@ -104,23 +83,6 @@ function shortName(caller: string): string {
 /** The reason that was given, or why it was refused. */
 function whyOf({ facts }: AuditEntryAnswer): string {
   return [facts.reason, facts.detail].filter((text) => typeof text === 'string').join('; ');
-}
-
-/** In the API's words. */
-function queryOf(options: FilterOptions): AuditQuery {
-  const now = new Date();
-  const { tenant, channel, action, result, caller, requestId, since, until } = options;
-  const query = {
-    ...{ tenant, channel, action, result, caller, request_id: requestId },
-    since: since && readInstant('--since', since, now),
-    until: until && readInstant('--until', until, now),
-  };
-  return Object.fromEntries(Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined));
-}
-
-function count(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 1 on.');
-  return Number(text);
 }
 
 async function sleep(ms: number, signal: AbortSignal): Promise<void> {

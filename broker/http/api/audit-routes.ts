@@ -1,9 +1,10 @@
 /** The part of the admin API that shows the audit record. */
 import type * as z from 'zod';
 import { installationChain } from '../../domain/audit-chain.ts';
+import { type ExportLine, exportLine } from '../../domain/audit-export.ts';
 import type { AuditFilter } from '../../ports.ts';
 import { invalidRequest } from '../thrown.ts';
-import { type Route, route } from './route.ts';
+import { type Route, route, streamed } from './route.ts';
 import * as wire from './schemas.ts';
 import { viewAuditPage } from './views.ts';
 
@@ -52,7 +53,25 @@ export const auditRoutes: readonly Route[] = [
       return { chain: chain === installationChain ? null : chain, seq, hash: hash.toString('hex') };
     },
   ),
+  streamed(
+    {
+      method: 'get',
+      path: '/v1/audit/export',
+      operationId: 'exportAudit',
+      summary: 'Exports an audit chain with all that its verification needs, as JSON Lines.',
+      status: 200,
+    },
+    { query: wire.exportQuery, answer: wire.exportLine },
+    async ({ caller, query: { tenant: chain = installationChain, from } }, { flows }) => {
+      const lines = await flows.audit.exported(caller, { chain, from: from === undefined ? undefined : Number(from) });
+      return texts(lines);
+    },
+  ),
 ];
+
+async function* texts(lines: AsyncIterable<ExportLine>): AsyncGenerator<string> {
+  for await (const line of lines) yield exportLine(line);
+}
 
 function filterOf(query: z.output<typeof wire.auditFilter>): AuditFilter {
   const { channel, action, result, caller, request_id: requestId, since, until } = query;

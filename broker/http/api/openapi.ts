@@ -45,7 +45,7 @@ function operation(route: Route): Json {
     ...(parameters.length > 0 && { parameters }),
     ...(route.body && { requestBody: { required: true, content: json(route.body) } }),
     responses: {
-      [route.status]: { description: 'Done.', content: json(route.answer) },
+      [route.status]: { description: 'Done.', content: route.lines ? lines(route.answer) : json(route.answer) },
       default: { $ref: '#/components/responses/Error' },
     },
   };
@@ -78,6 +78,10 @@ function schemas(): Json {
 
 function json(schema: z.ZodType): Json {
   return { 'application/json': { schema: { $ref: `${componentPath}${components.get(schema)?.id}` } } };
+}
+
+function lines(schema: z.ZodType): Json {
+  return { 'application/x-ndjson': { schema: { $ref: `${componentPath}${components.get(schema)?.id}` } } };
 }
 
 function errorCodes(): string {

@@ -31,6 +31,8 @@ interface RouteDocument {
   readonly operationId: string;
   readonly summary: string;
   readonly status: 200 | 201;
+  /** The answer is a line of this, again and again, as NDJSON; `run` answers the lines' texts. */
+  readonly lines?: true;
 }
 
 interface RouteSchemas<Body extends z.ZodType, Query extends z.ZodType, Answer extends z.ZodType> {
@@ -78,6 +80,21 @@ export function route<
       };
       return schemas.answer.parse(await run(call, deps));
     },
+  };
+}
+
+/** Makes a route that answers lines, one after the other, each of which the schema describes. */
+export function streamed<Answer extends z.ZodType, Query extends z.ZodType = z.ZodUnknown>(
+  document: Omit<RouteDocument, 'lines'>,
+  schemas: RouteSchemas<z.ZodUndefined, Query, Answer>,
+  run: (call: CheckedCall<undefined, z.output<Query>>, deps: ApiDeps) => Promise<AsyncIterable<string>>,
+): Route {
+  return {
+    ...document,
+    ...schemas,
+    lines: true,
+    run: ({ body: _none, query, ...call }, deps) =>
+      run({ ...call, body: undefined, query: check(schemas.query, query) }, deps),
   };
 }
 

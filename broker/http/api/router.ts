@@ -3,7 +3,15 @@
  *
  * The API is for programs. It takes no cookies and answers no preflight: no web page can use it in a visitor's name.
  */
-import express, { type ErrorRequestHandler, type Request, type RequestHandler, type Router } from 'express';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import express, {
+  type ErrorRequestHandler,
+  type Request,
+  type RequestHandler,
+  type Response,
+  type Router,
+} from 'express';
 import { BrokerError } from '../../errors.ts';
 import type { Log } from '../log.ts';
 import { contextOf } from '../request-context.ts';
@@ -45,8 +53,27 @@ function handle(route: Route, deps: ApiDeps): RequestHandler {
     response.once('close', () => gone.abort());
     const call = { caller, body: request.body, query: request.query, channel, oauthClient, signal: gone.signal };
     const answer = await route.run(call, deps);
-    response.status(route.status).json(answer);
+    response.status(route.status);
+    if (route.lines) return sendLines(response, answer as AsyncIterable<string>);
+    response.json(answer);
   };
+}
+
+/**
+ * Sends line by line, as fast as they are read. Where it fails on the way, the connection is cut: a file that ends early must
+ * not look whole.
+ */
+async function sendLines(response: Response, lines: AsyncIterable<string>): Promise<void> {
+  const iterator = lines[Symbol.asyncIterator]();
+  // What cannot be begun is an answer of its own.
+  const first = await iterator.next();
+  response.type('application/x-ndjson');
+  async function* all() {
+    if (first.done) return;
+    yield `${first.value}\n`;
+    for await (const line of { [Symbol.asyncIterator]: () => iterator }) yield `${line}\n`;
+  }
+  await pipeline(Readable.from(all()), response);
 }
 
 const refuseCookies: RequestHandler = (request, _response, next) => {
@@ -81,7 +108,10 @@ function methodsByPath(): ReadonlyMap<string, readonly string[]> {
 function errorHandler(log: Log): ErrorRequestHandler {
   return (thrown, _request, response, _next) => {
     const error = brokerErrorOf(thrown);
+    // Whoever went away before the end wants no answer, and nothing is wrong.
+    if (response.destroyed && response.headersSent) return;
     logError(log, response, error);
+    if (response.headersSent) return void response.destroy();
     answerError(response, error, contextOf(response).requestId);
   };
 }

@@ -116,6 +116,13 @@ export const auditFilter = z.strictObject({
   wait: count.optional().describe('With `after`: waits so many seconds for a new record, at most 25.'),
 });
 
+export const exportQuery = z.strictObject({
+  tenant: name.optional().describe('Whose chain; that of the installation, where absent.'),
+  from: count
+    .optional()
+    .describe('From this seq on, as far as a checkpoint covers what was before; all, where absent.'),
+});
+
 // ── What is answered ─────────────────────────────────────────────────────────────────────────────────────────────
 
 export const tenant = component(
@@ -277,6 +284,13 @@ export const auditHead = component(
     seq: z.int().describe('The newest record, which Vault has signed.'),
     hash: z.string().describe('Of the chain up to it; hexadecimal.'),
   }),
+);
+
+export const exportLine = component(
+  'AuditExportLine',
+  z
+    .looseObject({ type: z.enum(['header', 'key', 'anchor', 'record', 'checkpoint', 'end']) })
+    .describe('A line of an export; docs/audit.md tells each, and how to verify them.'),
 );
 
 export const whoami = component(
