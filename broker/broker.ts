@@ -58,6 +58,8 @@ export interface Broker {
   refreshDue(): Promise<number>;
   /** Has Vault sign the audit chains that are due now; answers how many were. */
   checkpointDue(): Promise<number>;
+  /** Looks at every tenant's key now and does what is due; answers how many keys that were. */
+  keepKeysDue(): Promise<number>;
   /** Takes no new requests, lets running ones end, closes everything. */
   stop(): Promise<void>;
 }
@@ -214,6 +216,22 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     linkTtlMs: config.consent.linkTtlMs,
     retention: config.retention,
     refreshConcurrency: config.refresh.concurrency,
+    dataKeys,
+    identityClock,
+    keySettings: {
+      ...config.keys,
+      rewrapRowsPerSecond: config.keys.rewrapRowsPerSecond === 0 ? undefined : config.keys.rewrapRowsPerSecond,
+    },
+    keyNews: {
+      fault: (tenant, fault) => {
+        metrics.keyFault(tenant, fault !== 'none');
+        if (fault !== 'none') log.error({ tenant, fault }, 'a tenant’s key in Vault cannot be used');
+      },
+      pending: metrics.rowsToRewrap,
+      unrewrappable: (tenant, row, problem) => log.error({ tenant, row, problem }, 'a ciphertext cannot be rewrapped'),
+      version: (tenant, version) => log.debug({ tenant, version }, 'looked at a tenant’s key'),
+    },
+    onRewrapped: metrics.rewrapped,
   });
 
   closers.push(() => flows.refusals.stop());
@@ -256,6 +274,8 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
 
   flows.scheduler.start();
   closers.push(() => flows.scheduler.stop());
+  flows.keyKeeper.start();
+  closers.push(() => flows.keyKeeper.stop());
 
   flows.followChanges.start();
   watchChannels = flows.watchChannels;
@@ -313,6 +333,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     operationsPort: operations.port,
     refreshDue: () => flows.scheduler.runOnce(),
     checkpointDue: () => auditCheckpointer.runOnce(),
+    keepKeysDue: () => flows.keyKeeper.runOnce(),
   };
 }
 

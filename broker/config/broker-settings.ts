@@ -254,6 +254,26 @@ export const brokerSettings = z.object({
       { default: '500' },
     ),
   }),
+  keys: z.object({
+    pollIntervalMs: setting(
+      'BROKER_KEY_POLL_INTERVAL',
+      is.duration,
+      'How often each tenant’s key is looked at; a rotation by Vault’s own tools is noticed within that time.',
+      { default: '60s' },
+    ),
+    rewrapRowsPerSecond: setting(
+      'BROKER_REWRAP_RATE',
+      is.count(0, 1_000_000),
+      'How many rows a replica rewraps in a second, at most; 0 for no limit.',
+      { default: '1000' },
+    ),
+    minVersionGraceMs: setting(
+      'BROKER_KEY_GRACE',
+      is.duration,
+      'How long after the last row was rewrapped a schedule raises the minimum key version. Longer than an access token lives and than a replica’s spool waits.',
+      { default: '24h' },
+    ),
+  }),
   consent: z.object({
     linkTtlMs: setting('BROKER_CONSENT_LINK_TTL', is.duration, 'How long a consent link can be used.', {
       default: '72h',

@@ -6,6 +6,7 @@ import type {
   AuthorizationServer,
   CheckpointSigner,
   Clock,
+  DataKeys,
   DpopKeys,
   OAuthClientSecrets,
   RefreshTokenSpool,
@@ -29,6 +30,7 @@ import { createFinishConsents } from './finish-consents.ts';
 import { createFollowChanges } from './follow-changes.ts';
 import { createGetAccessToken } from './get-access-token.ts';
 import { createInviteConsent } from './invite-consent.ts';
+import type { KeyNews } from './keep-tenant-key.ts';
 import { createListChannels } from './list-channels.ts';
 import { createListOAuthClients } from './list-oauth-clients.ts';
 import { createListTenants } from './list-tenants.ts';
@@ -48,6 +50,7 @@ import { createSettleGrant } from './settle-grant.ts';
 import { createShowChannel } from './show-channel.ts';
 import { createShowOAuthClient } from './show-oauth-client.ts';
 import { createStoreSpooledTokens } from './store-spooled-tokens.ts';
+import { createTenantKeyFlows } from './tenant-key-flows.ts';
 import { createViewConsent } from './view-consent.ts';
 import { createWatchChannels } from './watch-channels.ts';
 
@@ -80,6 +83,18 @@ export interface FlowDeps {
   readonly linkTtlMs: number;
   readonly retention: RetentionSettings;
   readonly refreshConcurrency: number;
+  readonly dataKeys: DataKeys;
+  /** That Vault dates key versions by. */
+  readonly identityClock: Clock;
+  readonly keySettings: KeySettings;
+  readonly keyNews: KeyNews;
+  readonly onRewrapped: (rows: number) => void;
+}
+
+export interface KeySettings {
+  readonly pollIntervalMs: number;
+  readonly rewrapRowsPerSecond: number | undefined;
+  readonly minVersionGraceMs: number;
 }
 
 export type Flows = ReturnType<typeof createFlows>;
@@ -108,10 +123,14 @@ export function createFlows(given: FlowDeps) {
   });
 
   const watchChannels = createWatchChannels(deps);
+  const tenantKeys = createTenantKeyFlows(deps);
 
   return {
     createTenant: createCreateTenant(deps),
     listTenants: createListTenants(deps),
+    showTenantKey: tenantKeys.show,
+    changeTenantKey: tenantKeys.change,
+    keyKeeper: tenantKeys.keeper,
     addOAuthClient: createAddOAuthClient(deps),
     listOAuthClients: createListOAuthClients(deps),
     enableOAuthClient: createEnableOAuthClient({ ...deps, onEnabled: () => scheduler.wake() }),

@@ -9,6 +9,8 @@ export type AdminFlows = Pick<
   AllFlows,
   | 'createTenant'
   | 'listTenants'
+  | 'showTenantKey'
+  | 'changeTenantKey'
   | 'addOAuthClient'
   | 'listOAuthClients'
   | 'showOAuthClient'

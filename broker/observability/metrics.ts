@@ -20,6 +20,12 @@ export interface Metrics {
   spooledTokens(count: () => number): void;
   /** Whether a chain of the audit record is not what Vault holds of it; the installation's is `installation`. */
   auditChainBroken(chain: string, broken: boolean): void;
+  /** So many rows were rewrapped. */
+  rewrapped(rows: number): void;
+  /** So many rows of the tenant need a key version before the newest. */
+  rowsToRewrap(tenant: string, rows: number): void;
+  /** The tenant's key is missing or unsuitable, or is not. */
+  keyFault(tenant: string, isFaulty: boolean): void;
   /** The Prometheus text format. */
   text(): Promise<string>;
 }
@@ -72,8 +78,28 @@ export function createMetrics(): Metrics {
     labelNames: ['chain'],
     registers: [registry],
   });
+  const rewrappedRows = new Counter({
+    name: 'token_broker_rewrapped_rows_total',
+    help: 'Ciphertexts that were moved to a newer version of their tenant’s key.',
+    registers: [registry],
+  });
+  const rowsToRewrap = new Gauge({
+    name: 'token_broker_rows_to_rewrap',
+    help: 'Ciphertexts below the newest version of the tenant’s key, as this replica last counted them.',
+    labelNames: ['tenant'],
+    registers: [registry],
+  });
+  const keyFaults = new Gauge({
+    name: 'token_broker_tenant_key_fault',
+    help: 'Whether the tenant’s key in Vault is missing or unsuitable (1) or not (0), as this replica last saw it.',
+    labelNames: ['tenant'],
+    registers: [registry],
+  });
 
   return {
+    rewrapped: (rows) => rewrappedRows.inc(rows),
+    rowsToRewrap: (tenant, rows) => rowsToRewrap.set({ tenant }, rows),
+    keyFault: (tenant, isFaulty) => keyFaults.set({ tenant }, isFaulty ? 1 : 0),
     refreshed: (result) => refreshes.inc({ result }),
     tokenRequested: (result) => tokenRequests.inc({ result }),
     subscriptionEnded: (result) => subscriptionsEnded.inc({ result }),

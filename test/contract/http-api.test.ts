@@ -292,7 +292,15 @@ test('what a schema does not name never leaves, whatever a view puts in', async 
   const deps = { flows: server.flows, publicUrl: 'https://broker.example.com' };
   assert.deepEqual(
     await run(
-      { caller, body: undefined, query: {}, channel: '', oauthClient: '', signal: new AbortController().signal },
+      {
+        caller,
+        body: undefined,
+        query: {},
+        channel: '',
+        tenant: '',
+        oauthClient: '',
+        signal: new AbortController().signal,
+      },
       deps,
     ),
     { name: 'a' },

@@ -7,6 +7,7 @@ import type { Person } from '../../broker/domain/caller.ts';
 import type { Channel } from '../../broker/domain/channel.ts';
 import { Secret } from '../../broker/domain/secret.ts';
 import { BrokerError } from '../../broker/errors.ts';
+import type { TenantKeyStatus } from '../../broker/flow/show-tenant-key.ts';
 import type { Flows } from '../../broker/http/flows.ts';
 import type { StoredOAuthClient, Tenant, WorkloadAccess } from '../../broker/ports.ts';
 
@@ -84,6 +85,31 @@ async function* exportedLines(): AsyncGenerator<ExportLine> {
   yield { type: 'end', head };
 }
 
+/** A key that was rotated: of the tenant `moved` all rows are rewrapped, of any other not yet. */
+export function keyStatus(tenant: string): TenantKeyStatus {
+  const old = tenant === 'moved' ? 0 : 3;
+  return {
+    tenant,
+    fault: undefined,
+    newestVersion: 2,
+    minVersion: 1,
+    versions: [
+      { version: 1, createdAt: at, rows: old },
+      { version: 2, createdAt: at, rows: 10 - old },
+    ],
+    rows: 10,
+    rowsToRewrap: old,
+    rewrapping: old > 0,
+    rowsPerSecond: 1_000,
+    rewrapFailed: [],
+    rewrappedAt: old > 0 ? undefined : at,
+    safeMinVersion: old > 0 ? undefined : 2,
+    rotateEveryMs: undefined,
+    nextRotation: undefined,
+    nextRaise: undefined,
+  };
+}
+
 export interface FakeFlows extends Flows {
   /** Who was refused for a bad identity. */
   readonly denied: Parameters<Flows['recordDeniedIdentity']>[0][];
@@ -129,6 +155,23 @@ export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flow
       return tenant;
     },
     listTenants: async () => tenants,
+    showTenantKey: async (_caller, { tenant }) => keyStatus(tenant),
+    changeTenantKey: {
+      rotate: async (caller, { tenant }) => {
+        operator(caller);
+        return keyStatus(tenant);
+      },
+      raiseMinVersion: async (caller, { tenant }) => {
+        operator(caller);
+        const problems = ['3 rows need a version before 2'];
+        if (tenant !== 'moved') throw new BrokerError('KEY_VERSION_IN_USE', { problems });
+        return { ...keyStatus(tenant), minVersion: 2, safeMinVersion: undefined };
+      },
+      schedule: async (caller, { tenant, everyMs }) => {
+        operator(caller);
+        return { ...keyStatus(tenant), rotateEveryMs: everyMs, nextRotation: everyMs ? at : undefined };
+      },
+    },
     addOAuthClient: async (caller, { name, clientId, clientSecret, dpop }) => {
       operator(caller);
       clientSecrets.push(clientSecret);

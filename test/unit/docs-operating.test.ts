@@ -10,6 +10,8 @@ test('docs/operating.md lists our metrics and their labels', async () => {
   metrics.tokenRequested('ok');
   metrics.subscriptionEnded('ok');
   metrics.certificateEnds(new Date(0));
+  metrics.rowsToRewrap('acme', 0);
+  metrics.keyFault('acme', false);
   metrics.spooledTokens(() => 0);
   const lines = (await metrics.text()).split('\n').filter((line) => line.startsWith('token_broker_'));
   const counted = lines.map((line) => [line.replace(/[ {].*/, ''), /\{(\w+)=/.exec(line)?.[1] ?? '']);

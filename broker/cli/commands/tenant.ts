@@ -2,9 +2,11 @@ import type { Command } from 'commander';
 import type { TenantAnswer } from '../../http/api/schemas.ts';
 import { type CommandContext, type OutputOption, several, withOutput } from '../command-context.ts';
 import { showInstant } from '../output.ts';
+import { addTenantKeyCommands } from './tenant-key.ts';
 
 /** `broker tenant create|list` */
-export function addTenantCommands(program: Command, { api, output }: CommandContext): void {
+export function addTenantCommands(program: Command, context: CommandContext): void {
+  const { api, output } = context;
   const tenant = program.command('tenant').description('customers who own channels');
 
   withOutput(tenant.command('create'))
@@ -34,4 +36,6 @@ export function addTenantCommands(program: Command, { api, output }: CommandCont
       ]);
       output.table(['name', 'admins', 'created'], rows, 'There is no tenant that you may see.');
     });
+
+  addTenantKeyCommands(tenant, context);
 }

@@ -18,6 +18,8 @@ export interface RawCall {
   readonly query: unknown;
   /** From the path; empty where the path names no channel. */
   readonly channel: string;
+  /** From the path; empty where the path names no tenant. */
+  readonly tenant: string;
   /** Fires when nobody waits for the answer any more. */
   readonly signal: AbortSignal;
   /** From the path; empty where the path names no OAuth client. */
@@ -51,6 +53,7 @@ interface CheckedCall<Body, Query> {
   readonly body: Body;
   readonly query: Query;
   readonly channel: string;
+  readonly tenant: string;
   readonly signal: AbortSignal;
   /** From the path; empty where the path names no OAuth client. */
   readonly oauthClient: string;
@@ -69,12 +72,13 @@ export function route<
   return {
     ...document,
     ...schemas,
-    run: async ({ caller, body, query, channel, oauthClient, signal }, deps) => {
+    run: async ({ caller, body, query, channel, tenant, oauthClient, signal }, deps) => {
       const call = {
         caller,
         body: check(schemas.body, body),
         query: check(schemas.query, query),
         channel,
+        tenant,
         signal,
         oauthClient,
       };

@@ -49,9 +49,18 @@ function handle(route: Route, deps: ApiDeps): RequestHandler {
     const { caller } = response.locals;
     const channel = String(request.params.channel ?? '');
     const oauthClient = String(request.params.oauth_client ?? '');
+    const tenant = String(request.params.tenant ?? '');
     const gone = new AbortController();
     response.once('close', () => gone.abort());
-    const call = { caller, body: request.body, query: request.query, channel, oauthClient, signal: gone.signal };
+    const call = {
+      caller,
+      body: request.body,
+      query: request.query,
+      channel,
+      tenant,
+      oauthClient,
+      signal: gone.signal,
+    };
     const answer = await route.run(call, deps);
     response.status(route.status);
     if (route.lines) return sendLines(response, answer as AsyncIterable<string>);

@@ -3,6 +3,7 @@ import { Secret } from '../../domain/secret.ts';
 import { auditRoutes } from './audit-routes.ts';
 import { type Route, route } from './route.ts';
 import * as wire from './schemas.ts';
+import { tenantKeyRoutes } from './tenant-key-routes.ts';
 import {
   viewChannel,
   viewConsent,
@@ -231,6 +232,7 @@ export const routes: readonly Route[] = [
     async ({ caller, channel, body }, { flows }) =>
       viewWorkload(await flows.allowWorkload(caller, { channel, spiffeId: body.spiffe_id, reason: body.reason })),
   ),
+  ...tenantKeyRoutes,
   ...auditRoutes,
 ];
 
