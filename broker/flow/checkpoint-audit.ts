@@ -4,7 +4,7 @@
  * told and goes on being told; tokens are served all the same.
  */
 import type { ChainHead } from '../domain/audit-chain.ts';
-import { BrokerError } from '../errors.ts';
+import { asBrokerError, BrokerError } from '../errors.ts';
 import type { Anchor, AuditAnchors, AuditChains, CheckpointSigner, Clock, UnsignedChain } from '../ports.ts';
 
 export interface AuditCheckpointer {
@@ -80,12 +80,23 @@ export function createAuditCheckpointer(deps: AuditCheckpointerDeps): AuditCheck
     else broken.add(head.chain);
     onChain(head.chain, !fits);
     compared.add(head.chain);
-    if (!fits || !isDue(head)) return false;
-    const { chain, seq, hash } = head;
+    return fits && isDue(head) ? sign(head, anchor) : false;
+  }
+
+  /** Anchors first: whoever dies in between leaves a chain that is due, and a signature that the next one finds in Vault. */
+  async function sign({ chain, seq, hash, signed }: UnsignedChain, anchor: Anchor | undefined): Promise<boolean> {
+    const after = signed?.seq ?? 0;
+    if (anchor?.checkpoint.seq === seq) return chains.addCheckpoint(anchor.checkpoint, after);
+    // The head was read before another broker anchored more.
+    if (anchor && anchor.checkpoint.seq > seq) return false;
     const checkpoint = await signer.sign({ chain, seq, hash, at: clock.now() });
-    if (!(await chains.addCheckpoint(checkpoint, head.signed?.seq ?? 0))) return false;
-    await anchors.put(checkpoint, anchor?.version ?? 0);
-    return true;
+    try {
+      await anchors.put(checkpoint, anchor?.version ?? 0);
+    } catch (error) {
+      if (asBrokerError(error).code === 'STORE_CONFLICT') return false;
+      throw error;
+    }
+    return chains.addCheckpoint(checkpoint, after);
   }
 
   /** Whether the chain holds what was anchored. */

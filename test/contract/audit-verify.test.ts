@@ -293,6 +293,24 @@ test('two brokers sign one chain without doing it double', async (t) => {
   assert.equal(rows.length, 4);
 });
 
+test('a broker that dies between Vault and database leaves a signature that the next one takes over', async (t) => {
+  const { store, chain, database, faults, anchors } = await useChain(t);
+  await store.audit.append(act(chain, 13));
+  const chains = { ...store.auditChains, addCheckpoint: () => Promise.reject(new Error('killed')) };
+  const dying = await auditOf(t, vault, store, { chains });
+  assert.equal(await dying.checkpointer.runOnce(), 0);
+  const anchored = (await anchors.find(chain))?.checkpoint;
+  assert.equal(anchored?.seq, 13);
+
+  const next = await auditOf(t, vault, store);
+  assert.equal(await next.checkpointer.runOnce(), 1);
+  const row = await database.run((db) =>
+    db.selectFrom('audit_checkpoints').select('signature').where('chain', '=', chain).where('seq', '=', '13').execute(),
+  );
+  assert.deepEqual(row, [{ signature: anchored.signature }]);
+  assert.deepEqual([(await next.verify(chain)).fault, faults, next.faults], [undefined, [], []]);
+});
+
 test('signs when enough records have come, or enough time has passed', async (t) => {
   let now = minute(0);
   const { store, checkpointer } = await useAuditedStore(t, vault, {

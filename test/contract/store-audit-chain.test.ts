@@ -6,9 +6,20 @@ import { toAuditRecord } from '../../broker/store/audit-log-row.ts';
 import { writeAuditRecords } from '../../broker/store/audit-writer.ts';
 import { createDatabase, type Database } from '../../broker/store/database.ts';
 import { createStore } from '../../broker/store/store.ts';
+import { useCommitCutter } from '../support/commit-cutter.ts';
 import { atEnd } from '../support/scope.ts';
-import { useStore } from '../support/store.ts';
-import { aChannel, actsOn, anActiveChannel, aRecord, fill, minute } from '../support/store-fixtures.ts';
+import { useConnection, useStore } from '../support/store.ts';
+import {
+  aChannel,
+  aConsent,
+  actsOn,
+  anActiveChannel,
+  aReceivedGrant,
+  aRecord,
+  aRequest,
+  fill,
+  minute,
+} from '../support/store-fixtures.ts';
 
 /** Reads a chain, computes it anew, and answers its length; fails where a stored hash or the head differs. */
 async function checkedLength(database: Database, chain: string): Promise<number> {
@@ -84,21 +95,65 @@ test('a change whose commit was done and whose answer was lost is not made twice
   const failed = aRecord('token.refresh', { channel: 'ch_1' });
   const changed = aRecord('channel.state', { channel: 'ch_2' });
   const added = aRecord('channel.add', { channel: 'ch_3' });
+  const access = {
+    spiffeId: 'spiffe://example.org/workload/uploader',
+    channel: 'ch_3',
+    tenant: 'acme',
+    reason: 'uploads',
+    createdBy: 'alice',
+    createdAt: minute(0),
+  };
+  const of3 = (action: Parameters<typeof aRecord>[0]) => aRecord(action, { channel: 'ch_3' });
+  const allowed = of3('workload.allow');
+  const [invited, begun, received] = [of3('consent.invite'), of3('consent.begin'), of3('consent.receive')];
+  const [denied, rejected, released] = [of3('consent.complete'), of3('consent.complete'), of3('token.release')];
   const acts = [
     (on: typeof store) => on.channels.refreshFailed(claim, failing, failed),
     (on: typeof store) => on.channels.changeState({ ...state, generation: undefined, at: minute(31) }, changed),
     (on: typeof store) => on.channels.create(aChannel({ id: 'ch_3', name: 'three' }), added),
+    (on: typeof store) => on.workloadAccess.allow(access, allowed),
+    (on: typeof store) => on.consents.create(aConsent({ channel: 'ch_3' }), invited),
+    (on: typeof store) => on.consents.begin('co_1', aRequest(), begun),
+    (on: typeof store) => on.consents.fail('co_1', 'denied', minute(2), denied),
+    (on: typeof store) => on.consents.receive(aReceivedGrant(), received),
+    (on: typeof store) => on.consents.reject(aReceivedGrant(), 'other_account', minute(3), rejected),
+    (on: typeof store) => on.audit.append(released),
   ];
+  const cutter = await useCommitCutter(t, url);
+  const unlucky = createStore({ database: useConnection(t, cutter.url) });
   for (const act of acts) {
-    await assert.rejects(act(createStore({ database: losingCommits(t, url) })), { code: 'STORE_UNAVAILABLE' });
-    await act(store);
+    cutter.arm();
+    await assert.rejects(act(unlucky), { code: /^(STORE|AUDIT)_UNAVAILABLE$/ });
+    await act(unlucky);
     await act(store);
   }
   assert.deepEqual(await actsOn(store, 'ch_1'), ['channel.add', 'token.refresh']);
   assert.deepEqual(await actsOn(store, 'ch_2'), ['channel.add', 'channel.state']);
-  assert.deepEqual(await actsOn(store, 'ch_3'), ['channel.add']);
+  assert.deepEqual(await actsOn(store, 'ch_3'), [
+    'channel.add',
+    'workload.allow',
+    'consent.invite',
+    'consent.begin',
+    'consent.complete',
+    'consent.receive',
+    'consent.complete',
+    'token.release',
+  ]);
   assert.equal((await store.channels.find('ch_1'))?.grant?.refreshFailures, 1);
   await checkedLength(database, 'acme');
+});
+
+test('a tenant, and the retry of a state that was changed, are not made twice', async (t) => {
+  const { store, database, url } = await useStore(t);
+  const cutter = await useCommitCutter(t, url);
+  const unlucky = createStore({ database: useConnection(t, cutter.url) });
+  const tenant = { name: 'acme', admins: [], createdAt: minute(0) };
+  const created = aRecord('tenant.create');
+  cutter.arm();
+  await assert.rejects(unlucky.tenants.create(tenant, created), { code: 'STORE_UNAVAILABLE' });
+  await unlucky.tenants.create(tenant, created);
+  await assert.rejects(store.tenants.create(tenant, aRecord('tenant.create')), { code: 'ALREADY_EXISTS' });
+  assert.equal(await checkedLength(database, 'acme'), 1);
 });
 
 test('only lets chains grow', async (t) => {
@@ -116,17 +171,3 @@ test('only lets chains grow', async (t) => {
     );
   }
 });
-
-/** A database that does what it is told, and whose answer to a commit is lost with the connection. */
-function losingCommits(t: Parameters<typeof useStore>[0], url: string): Database {
-  const database = createDatabase({ url, applicationName: 'unlucky', poolSize: 1 });
-  atEnd(t, () => database.close());
-  return {
-    ...database,
-    async transaction(work) {
-      await database.transaction(work);
-      // What the caller sees of a connection that ends between the commit and its answer.
-      return database.run((db) => sql<never>`select pg_terminate_backend(pg_backend_pid())`.execute(db)) as never;
-    },
-  };
-}
