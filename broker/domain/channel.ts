@@ -57,8 +57,15 @@ export interface Channel {
   /** Scopes to ask the owner for. */
   readonly requestedScopes: readonly string[];
   readonly grant: Grant | undefined;
+  /** Generation of the last grant, where there is none because retention deleted it: the next one counts on. */
+  readonly formerGeneration?: number;
   readonly createdAt: Date;
   readonly updatedAt: Date;
+}
+
+/** The generation of the grant that a consent will bring. Never one that there was: old ciphertexts stay closed. */
+export function nextGeneration({ grant, formerGeneration = 0 }: Pick<Channel, 'grant' | 'formerGeneration'>): number {
+  return (grant?.generation ?? formerGeneration) + 1;
 }
 
 /** The consent behind a channel. The refresh token is ciphertext here, always. */

@@ -11,7 +11,7 @@
 import { auditRecord, fingerprint } from '../domain/audit-record.ts';
 import { type AuthorizationResponse, parseAuthorizationResponse } from '../domain/authorization-response.ts';
 import type { Owner } from '../domain/caller.ts';
-import type { Channel } from '../domain/channel.ts';
+import { type Channel, nextGeneration } from '../domain/channel.ts';
 import { type Consent, type ConsentFailure, verifierGeneration } from '../domain/consent.ts';
 import { hashSecret, refreshTokenHash } from '../domain/identifier.ts';
 import { missingScopes } from '../domain/scope.ts';
@@ -170,7 +170,7 @@ export function createCompleteConsent(deps: {
   ): ConsentedToken {
     const receivedAt = clock.now();
     const target = { tenant: channel.tenant, channel: channel.id };
-    const generation = (channel.grant?.generation ?? 0) + 1;
+    const generation = nextGeneration(channel);
     const facts = { consent: consent.id, generation, scopes, userAgent: caller.userAgent?.slice(0, 200) ?? '' };
     return {
       kind: 'consented',

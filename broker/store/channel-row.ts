@@ -4,6 +4,7 @@ import type { ChannelsTable } from './schema.ts';
 
 /** Reads a row as the domain's channel. */
 export function toChannel(row: Selectable<ChannelsTable>): Channel {
+  const grant = toGrant(row);
   return {
     id: row.id,
     tenant: row.tenant,
@@ -15,7 +16,8 @@ export function toChannel(row: Selectable<ChannelsTable>): Channel {
     owner: row.owner,
     admins: row.admins,
     requestedScopes: row.requested_scopes,
-    grant: toGrant(row),
+    grant,
+    ...(!grant && row.generation > 0 && { formerGeneration: row.generation }),
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   };
@@ -35,7 +37,7 @@ export function toChannelRow(channel: Channel): Insertable<ChannelsTable> {
     owner: channel.owner,
     admins: channel.admins,
     requested_scopes: channel.requestedScopes,
-    generation: grant?.generation ?? 0,
+    generation: grant?.generation ?? channel.formerGeneration ?? 0,
     refresh_token_encrypted: grant?.refreshTokenEncrypted ?? null,
     refresh_token_hash: grant?.refreshTokenHash ?? null,
     dpop_key_version: grant?.dpopKeyVersion ?? null,

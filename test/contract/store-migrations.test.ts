@@ -4,7 +4,9 @@ import { test } from 'node:test';
 import { sql } from 'kysely';
 import { createDatabase } from '../../broker/store/database.ts';
 import { migrate } from '../../broker/store/migrate.ts';
-import { ownerUrl, useDatabase } from '../support/postgres.ts';
+import { giveToOwner, urlAs } from '../../stack/postgres-roles.ts';
+import { runCommand } from '../support/cli-process.ts';
+import { adminUrlOf, ownerUrl, useDatabase } from '../support/postgres.ts';
 import { atEnd } from '../support/scope.ts';
 import { useConnection, useMigratedDatabase } from '../support/store.ts';
 
@@ -17,6 +19,27 @@ test('migrates an empty database once when several brokers start at the same tim
   assert.deepEqual([none, nothing], [[], []]);
   assert.deepEqual(all, files.map((file) => file.replace('.ts', '')).sort());
   assert.deepEqual(await start(), []);
+});
+
+test('two processes of `broker migrate` at once: one migrates, both end well, the broker has its rights', async (t) => {
+  const url = await useDatabase(t);
+  const database = new URL(url).pathname.slice(1);
+  await giveToOwner(adminUrlOf(url), database);
+  const runtime = urlAs('runtime', adminUrlOf(url), database);
+  const env = { PATH: process.env.PATH, DATABASE_URL: runtime, BROKER_MIGRATION_DATABASE_URL: ownerUrl(url) };
+  const ended = await Promise.all([runCommand(env, 'migrate'), runCommand(env, 'migrate')]);
+  assert.deepEqual(
+    ended.map(({ exitCode }) => exitCode),
+    [0, 0],
+    JSON.stringify(ended),
+  );
+  const done = ended.map(({ stderr }) => stderr.match(/^done {2}/gm)?.length ?? 0);
+  const files = await readdir(new URL('../../broker/store/migrations', import.meta.url));
+  assert.deepEqual(done.toSorted(), [0, files.length]);
+  for (const { stderr } of ended) assert.match(stderr, /The role broker has the rights/);
+  const { exitCode, stderr } = await runCommand({ ...env, BROKER_MIGRATION_DATABASE_URL: undefined }, 'migrate');
+  assert.equal(exitCode, 1);
+  assert.match(stderr, /the role "broker" may not change the tables of this database: run `broker migrate`/);
 });
 
 test('refuses a database of a newer broker with a sentence for the operator', async (t) => {

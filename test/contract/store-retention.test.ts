@@ -60,7 +60,7 @@ for (const [state, days] of [
     assert.doesNotMatch(JSON.stringify(left), /vault:v1|hash-first|google-1|UC-1|Cooking with Alice/);
     assert.deepEqual(
       await store.channels.find('ch_1'),
-      aChannel({ name: 'channel 0', state, reason: 'revoked_by_admin', grant: undefined }),
+      aChannel({ name: 'channel 0', state, reason: 'revoked_by_admin', grant: undefined, formerGeneration: 1 }),
     );
     assert.deepEqual(await retentionAt(store, 99 * day).run(), { deleted: 0, more: false });
   });
