@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import pg from 'pg';
 import { z } from 'zod';
-import { runCommand, useIdentity } from '../support/cli-process.ts';
+import { runCommand, runHere, useIdentity } from '../support/cli-process.ts';
 import { superuserUrl } from '../support/postgres.ts';
 import { useFolder } from '../support/scope.ts';
 import { tenant, useWorld, type World } from '../support/world.ts';
@@ -17,7 +17,7 @@ const whole = ['audit', 'export', '--tenant', tenant];
 
 async function exported(world: World, env: NodeJS.ProcessEnv, folder: string, ...options: string[]): Promise<string> {
   const file = join(folder, `export-${(await readdir(folder)).length}.jsonl`);
-  const { exitCode, stderr } = await runCommand(env, ...whole, '--out', file, ...options);
+  const { exitCode, stderr } = await runHere(env, ...whole, '--out', file, ...options);
   assert.equal(exitCode, 0, stderr);
   await world.broker.checkpointDue();
   return file;
@@ -61,7 +61,7 @@ test('a record is exported while it is being written, and verified without broke
     records = verdict.records;
     assert.ok(verdict.signedTo >= 4);
   }
-  const piped = await runCommand(env, ...whole);
+  const piped = await runHere(env, ...whole);
   await writeFile(join(folder, 'piped.jsonl'), piped.stdout);
   assert.equal((await runCommand(elsewhere, 'audit', 'verify', join(folder, 'piped.jsonl'))).exitCode, 0);
 });

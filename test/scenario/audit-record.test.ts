@@ -1,9 +1,9 @@
-/** What people and security-event systems see of the audit record: by the `broker` command, as processes of their own. */
+/** What people and security-event systems see of the audit record, by the `broker` command. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { auditActions } from '../../broker/domain/audit-actions.ts';
 import { useBroker } from '../support/broker.ts';
-import { runCommand, startCommand, useIdentity } from '../support/cli-process.ts';
+import { runHere, startCommand, useIdentity } from '../support/cli-process.ts';
 import { codesIn, readDocument, tableOf } from '../support/documents.ts';
 import { until } from '../support/poll.ts';
 import type { Scope } from '../support/scope.ts';
@@ -32,7 +32,7 @@ async function useAuditWorld(t: Scope) {
 }
 
 async function listed(env: NodeJS.ProcessEnv, ...filters: readonly string[]): Promise<readonly Shown[]> {
-  const { stdout, stderr, exitCode } = await runCommand(env, 'audit', 'list', '-o', 'json', ...filters);
+  const { stdout, stderr, exitCode } = await runHere(env, 'audit', 'list', '-o', 'json', ...filters);
   assert.equal(exitCode, 0, stderr);
   return (JSON.parse(stdout) as { records: Shown[] }).records;
 }
@@ -59,7 +59,7 @@ describe('the audit record', () => {
       ['the auditor', auditor.env, ['--tenant', 'nobody'], 'TENANT_NOT_FOUND'],
     ] as const;
     for (const [who, env, whose, expected] of looks) {
-      const { exitCode, stderr } = await runCommand(env, 'audit', 'list', ...whose);
+      const { exitCode, stderr } = await runHere(env, 'audit', 'list', ...whose);
       assert.equal(exitCode, expected === 'ok' ? 0 : 1, `${who} ${whose.join(' ')}: ${stderr}`);
       if (expected !== 'ok') assert.match(stderr, new RegExp(`\\[${expected}\\]`));
     }
@@ -115,7 +115,7 @@ describe('the audit record', () => {
     const admin = await useIdentity(t, world.broker.publicUrl, await world.admin.identityToken());
     const { id } = await world.addChannel();
     const reason = 'OPS-1234: Studio möchte neu verbinden';
-    const { exitCode } = await runCommand({ ...admin, BROKER_REASON: reason }, 'channel', 'consent-link', id);
+    const { exitCode } = await runHere({ ...admin, BROKER_REASON: reason }, 'channel', 'consent-link', id);
     assert.equal(exitCode, 0);
     const [newest] = await listed(admin, '--tenant', tenant, '--action', 'consent.invite');
     assert.equal(newest?.facts.reason, reason);
