@@ -60,6 +60,8 @@ export interface Broker {
   checkpointDue(): Promise<number>;
   /** Looks at every tenant's key now and does what is due; answers how many keys that were. */
   keepKeysDue(): Promise<number>;
+  /** Does now what can be done for tenants that are being shredded. */
+  continueShreds(): Promise<void>;
   /** Takes no new requests, lets running ones end, closes everything. */
   stop(): Promise<void>;
 }
@@ -163,6 +165,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
       issuer: config.google.issuer,
       authorizationUrl: config.google.authorizationUrl,
       tokenUrl: config.google.tokenUrl,
+      revocationUrl: config.google.revocationUrl,
       redirectUri: `${config.http.publicUrl}/oauth2/callback`,
       deadlineMs: googleDeadlineMs,
     },
@@ -232,6 +235,8 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
       version: (tenant, version) => log.debug({ tenant, version }, 'looked at a tenant’s key'),
     },
     onRewrapped: metrics.rewrapped,
+    shredApprovals: config.shred.approvals,
+    shredRequestTtlMs: config.shred.requestTtlMs,
   });
 
   closers.push(() => flows.refusals.stop());
@@ -276,6 +281,8 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   closers.push(() => flows.scheduler.stop());
   flows.keyKeeper.start();
   closers.push(() => flows.keyKeeper.stop());
+  flows.shreds.start();
+  closers.push(() => flows.shreds.stop());
 
   flows.followChanges.start();
   watchChannels = flows.watchChannels;
@@ -334,6 +341,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     refreshDue: () => flows.scheduler.runOnce(),
     checkpointDue: () => auditCheckpointer.runOnce(),
     keepKeysDue: () => flows.keyKeeper.runOnce(),
+    continueShreds: () => flows.shreds.runOnce(),
   };
 }
 

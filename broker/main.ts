@@ -36,6 +36,8 @@ const run = createCli({
     plan: async () => (await operator()).plan(),
     apply: async (onStep) => (await operator()).apply(onStep),
     addWorkload: async (name, cidrs) => (await operator()).addWorkload(name, cidrs),
+    destroyTenantKey: async (tenant) => (await operator()).destroyTenantKey(tenant),
+    tenantKeyPath: async (tenant) => (await operator()).tenantKeyPath(tenant),
     issueCredential: async (role) => (await operator()).issueCredential(role),
   },
 });

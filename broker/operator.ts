@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { applyBootstrap, planBootstrap } from '../vault-policies/bootstrap.ts';
 import { addWorkload, issueCredential } from '../vault-policies/credentials.ts';
+import { destroyTenantKey, tenantKeyPath } from '../vault-policies/destroy-key.ts';
 import { layout, type VaultLayout, workloadSpiffeId } from '../vault-policies/layout.ts';
 import type { VaultCommands } from './cli/command-context.ts';
 import type { OperatorConfig } from './config.ts';
@@ -38,6 +39,8 @@ export function createOperator(config: OperatorConfig, home: string): VaultComma
         const { action } = await addWorkload(vault, names, name, { cidrs });
         return { action, spiffeId: workloadSpiffeId(names.trustDomain, name) };
       }),
+    destroyTenantKey: (tenant) => withVault((vault, names) => destroyTenantKey(vault, names, tenant)),
+    tenantKeyPath: async (tenant) => tenantKeyPath(layoutOf(config), tenant),
     issueCredential: (role) => withVault((vault, names) => issueCredential(vault, names, role)),
   };
 }

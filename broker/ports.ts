@@ -8,6 +8,7 @@ export type * from './ports/audit-chain.ts';
 export type * from './ports/cache.ts';
 export type * from './ports/google.ts';
 export type * from './ports/retention.ts';
+export type * from './ports/shred.ts';
 export type * from './ports/spool.ts';
 export type * from './ports/store.ts';
 export type * from './ports/tenant-keys.ts';

@@ -169,6 +169,7 @@ function googleSettings(url: string | undefined, env: NodeJS.ProcessEnv): Record
       BROKER_GOOGLE_ISSUER: url,
       BROKER_GOOGLE_AUTHORIZATION_URL: `${url}/o/oauth2/v2/auth`,
       BROKER_GOOGLE_TOKEN_URL: `${url}/token`,
+      BROKER_GOOGLE_REVOCATION_URL: `${url}/revoke`,
       BROKER_GOOGLE_JWKS_URL: `${url}/oauth2/v3/certs`,
       BROKER_GOOGLE_YOUTUBE_URL: url,
     };

@@ -1,5 +1,6 @@
 /** The `broker` command. Builds the program, runs it, and says how it ended. commander is imported in this room only. */
 import type { Readable } from 'node:stream';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Command, CommanderError } from 'commander';
 import type { Environment } from '../config/load.ts';
 import { loadCliConfig } from '../config.ts';
@@ -54,6 +55,7 @@ export function createCli({ environment, streams, version, processes, vault, int
     vault,
     version,
     interrupted: interrupted ?? (() => new AbortController().signal),
+    pause: (ms) => pause(ms),
     api: () => {
       const config = loadCliConfig(environment);
       const identityToken = () => findIdentityToken(config, environment.HOME ?? '');

@@ -17,6 +17,8 @@ export interface CommandContext {
   readonly version: string;
   /** Fires at the first Ctrl-C, which then ends nothing by itself. */
   readonly interrupted: () => AbortSignal;
+  /** Waits, in milliseconds. */
+  readonly pause: (ms: number) => Promise<unknown>;
 }
 
 /** What main.ts runs. */
@@ -43,6 +45,10 @@ export interface VaultCommands {
     name: string,
     cidrs: readonly string[],
   ) => Promise<{ readonly action: VaultStep['action']; readonly spiffeId: string }>;
+  /** Destroys the key for good; does nothing where it is gone. */
+  readonly destroyTenantKey: (tenant: string) => Promise<void>;
+  /** Where the tenant's key is, for whoever destroys it by hand. */
+  readonly tenantKeyPath: (tenant: string) => Promise<string>;
   readonly issueCredential: (role: string) => Promise<{ readonly roleId: string; readonly secretId: Secret<string> }>;
 }
 

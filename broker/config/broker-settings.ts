@@ -199,6 +199,9 @@ export const brokerSettings = z.object({
     tokenUrl: setting('BROKER_GOOGLE_TOKEN_URL', is.url, 'The token endpoint.', {
       default: 'https://oauth2.googleapis.com/token',
     }),
+    revocationUrl: setting('BROKER_GOOGLE_REVOCATION_URL', is.url, 'The revocation endpoint (RFC 7009).', {
+      default: 'https://oauth2.googleapis.com/revoke',
+    }),
     jwksUrl: setting('BROKER_GOOGLE_JWKS_URL', is.url, 'The keys that ID tokens are signed with.', {
       default: 'https://www.googleapis.com/oauth2/v3/certs',
     }),
@@ -272,6 +275,20 @@ export const brokerSettings = z.object({
       is.duration,
       'How long after the last row was rewrapped a schedule raises the minimum key version. Longer than an access token lives and than a replica’s spool waits.',
       { default: '24h' },
+    ),
+  }),
+  shred: z.object({
+    approvals: setting(
+      'BROKER_SHRED_APPROVALS',
+      is.count(0, 1),
+      'How many people besides the one who requests it have to approve that a tenant is shredded: 0 or 1.',
+      { default: '1' },
+    ),
+    requestTtlMs: setting(
+      'BROKER_SHRED_REQUEST_TTL',
+      is.duration,
+      'How long a request to shred a tenant can be approved and started.',
+      { default: '72h' },
     ),
   }),
   consent: z.object({

@@ -1,7 +1,7 @@
 /**
  * Who may do what. People: operators of the installation create tenants and OAuth clients; a tenant's admins act on
  * everything in the tenant; a channel's owner and its listed admins act on that channel. Being an operator gives no
- * access to any channel, nor to a tenant's audit chain. Auditors read every audit chain and nothing else. Workloads read
+ * access to any channel, nor to a tenant's audit chain; operators and the tenant's admins may have it shredded, by two of them. Auditors read every audit chain and nothing else. Workloads read
  * the channels that an access names them for.
  */
 

@@ -37,7 +37,8 @@ export type StateReason =
   | 'session_control'
   | 'admin_policy_enforced'
   | 'suspended_by_admin'
-  | 'revoked_by_admin';
+  | 'revoked_by_admin'
+  | 'tenant_shredded';
 
 export interface Channel {
   /** Ours: `ch_` and 26 characters of Crockford base32. */

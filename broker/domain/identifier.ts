@@ -7,8 +7,8 @@ export type RandomBytes = (size: number) => Buffer;
 
 const crockford = '0123456789abcdefghjkmnpqrstvwxyz';
 
-/** A new id of 128 random bits: `ch_` (channel) or `co_` (consent) and 26 characters of Crockford base32. */
-export function newId(prefix: 'ch' | 'co', random: RandomBytes): string {
+/** A new id of 128 random bits: `ch_` (channel), `co_` (consent) or `sh_` (shred) and 26 characters of Crockford base32. */
+export function newId(prefix: 'ch' | 'co' | 'sh', random: RandomBytes): string {
   let bits = BigInt(`0x${random(16).toString('hex')}`);
   let text = '';
   for (let position = 0; position < 26; position += 1) {

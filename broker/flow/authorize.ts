@@ -54,7 +54,10 @@ export function createAuthorize(deps: {
 
     async tenant(person, action, name) {
       const tenant = namePattern.test(name) ? await store.tenants.find(name) : undefined;
-      if (tenant && administersTenant(person, tenant)) return tenant;
+      if (tenant && administersTenant(person, tenant)) {
+        if (tenant.state === 'active') return tenant;
+        return refuse(person, action, 'TENANT_SHREDDED', { tenant: name }, `tenant is ${tenant.state}`);
+      }
       return refuse(
         person,
         action,

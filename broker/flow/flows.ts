@@ -23,6 +23,7 @@ import { createAuthorize } from './authorize.ts';
 import { createBeginConsent } from './begin-consent.ts';
 import { createEnableOAuthClient, createSetDpop } from './change-oauth-client.ts';
 import { createCompleteConsent } from './complete-consent.ts';
+import { createContinueShreds } from './continue-shreds.ts';
 import { createCreateTenant } from './create-tenant.ts';
 import { createExportAudit } from './export-audit.ts';
 import { createFailConsent } from './fail-consent.ts';
@@ -49,6 +50,8 @@ import {
 import { createSettleGrant } from './settle-grant.ts';
 import { createShowChannel } from './show-channel.ts';
 import { createShowOAuthClient } from './show-oauth-client.ts';
+import { createShredLoop } from './shred-loop.ts';
+import { createShredTenant } from './shred-tenant.ts';
 import { createStoreSpooledTokens } from './store-spooled-tokens.ts';
 import { createTenantKeyFlows } from './tenant-key-flows.ts';
 import { createViewConsent } from './view-consent.ts';
@@ -89,6 +92,8 @@ export interface FlowDeps {
   readonly keySettings: KeySettings;
   readonly keyNews: KeyNews;
   readonly onRewrapped: (rows: number) => void;
+  readonly shredApprovals: number;
+  readonly shredRequestTtlMs: number;
 }
 
 export interface KeySettings {
@@ -121,6 +126,7 @@ export function createFlows(given: FlowDeps) {
     applyRetention: createApplyRetention({ ...deps, startedBy: 'schedule' }).run,
     concurrency: given.refreshConcurrency,
   });
+  const shreds = createShredLoop({ ...deps, continueShreds: createContinueShreds(deps) });
 
   const watchChannels = createWatchChannels(deps);
   const tenantKeys = createTenantKeyFlows(deps);
@@ -131,6 +137,7 @@ export function createFlows(given: FlowDeps) {
     showTenantKey: tenantKeys.show,
     changeTenantKey: tenantKeys.change,
     keyKeeper: tenantKeys.keeper,
+    shredTenant: createShredTenant({ ...deps, wakeShreds: shreds.wake }),
     addOAuthClient: createAddOAuthClient(deps),
     listOAuthClients: createListOAuthClients(deps),
     enableOAuthClient: createEnableOAuthClient({ ...deps, onEnabled: () => scheduler.wake() }),
@@ -154,6 +161,7 @@ export function createFlows(given: FlowDeps) {
       refreshChannel: createRefreshChannel({ ...deps, performRefresh }),
     }),
     scheduler,
+    shreds,
 
     acceptRestore: createAcceptRestore(deps),
     watchChannels,

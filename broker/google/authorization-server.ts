@@ -11,15 +11,26 @@ import type { RandomBytes } from '../domain/identifier.ts';
 import type { Secret } from '../domain/secret.ts';
 import { BrokerError } from '../errors.ts';
 import type { VerifyJwt } from '../jwt.ts';
-import type { AuthorizationServer, Clock, DpopKeys, OAuthClient, OAuthClientSecrets, TokenOutcome } from '../ports.ts';
+import type {
+  AuthorizationServer,
+  Clock,
+  DpopKeys,
+  OAuthClient,
+  OAuthClientSecrets,
+  RevocationAnswer,
+  TokenOutcome,
+} from '../ports.ts';
 import { createSecretsToTry } from './client-secrets.ts';
 import { codeJti, createProofs, freshJti } from './dpop-proof.ts';
+import { requestRevocation } from './revocation-endpoint.ts';
 import { requestToken, type TokenAnswer } from './token-endpoint.ts';
 
 export interface AuthorizationServerSettings {
   readonly issuer: string;
   readonly authorizationUrl: string;
   readonly tokenUrl: string;
+  /** RFC 7009. */
+  readonly revocationUrl: string;
   /** The exact redirect URI registered for our OAuth clients. */
   readonly redirectUri: string;
   readonly deadlineMs: number;
@@ -166,6 +177,23 @@ export function createAuthorizationServer(deps: {
       return failure !== 'client_rejected';
     },
 
+    async revoke(client, token) {
+      const ask = (credentials: Readonly<Record<string, string>>) =>
+        requestRevocation({
+          url: settings.revocationUrl,
+          form: { token: token.reveal(), ...credentials },
+          deadlineMs: settings.deadlineMs,
+        });
+      // Google wants the token alone. Others want the client to say who it is (RFC 7009 section 2.1).
+      let answer = await ask({});
+      if (!wantsClient(answer)) return answer;
+      for await (const { secret } of secretsToTry(client.name)) {
+        answer = await ask({ client_id: client.clientId, client_secret: secret.reveal() });
+        if (!wantsClient(answer)) break;
+      }
+      return answer;
+    },
+
     async verifyIdToken(client, idToken, nonce) {
       const claims = await identify(client, idToken, nonce);
       const { sub, email } = claims;
@@ -185,4 +213,8 @@ export function createAuthorizationServer(deps: {
       throw new BrokerError('INVALID_AUTHORIZATION_RESPONSE', { detail, cause: error });
     }
   }
+}
+
+function wantsClient(answer: RevocationAnswer): boolean {
+  return answer.result === 'failed' && ['invalid_client', 'invalid_request'].includes(answer.failure.error ?? '');
 }

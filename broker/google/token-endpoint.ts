@@ -6,6 +6,7 @@ import { parseScopes } from '../domain/scope.ts';
 import { Secret } from '../domain/secret.ts';
 import { classifyAnswer, noAnswer, type TokenEndpointFailure } from '../domain/token-endpoint-failure.ts';
 import type { TokenOutcome } from '../ports.ts';
+import { parseObject, parseRetryAfter, readBounded } from './endpoint-answer.ts';
 
 export interface TokenRequest {
   readonly url: string;
@@ -22,9 +23,6 @@ export interface TokenAnswer {
   /** The `DPoP-Nonce` header, where there was one. */
   readonly nonce: string | undefined;
 }
-
-/** An answer of a token endpoint is small; more is not read. */
-const longestBody = 64 * 1024;
 
 export async function requestToken(request: TokenRequest): Promise<TokenAnswer> {
   try {
@@ -79,28 +77,4 @@ function readTokens(body: Readonly<Record<string, unknown>>, askedAt: Date, dpop
 
 function nonEmpty(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
-}
-
-async function readBounded(response: Response): Promise<string> {
-  let text = '';
-  const decoder = new TextDecoder();
-  for await (const chunk of response.body ?? []) {
-    text += decoder.decode(chunk, { stream: true });
-    if (text.length > longestBody) throw new Error('answer is too long');
-  }
-  return text + decoder.decode();
-}
-
-function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Seconds; Google writes numbers. A date is left to the back-off. */
-function parseRetryAfter(header: string | null): number | undefined {
-  return header !== null && /^\d{1,6}$/.test(header) ? Number(header) : undefined;
 }

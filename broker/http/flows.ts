@@ -11,6 +11,7 @@ export type AdminFlows = Pick<
   | 'listTenants'
   | 'showTenantKey'
   | 'changeTenantKey'
+  | 'shredTenant'
   | 'addOAuthClient'
   | 'listOAuthClients'
   | 'showOAuthClient'

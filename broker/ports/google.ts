@@ -40,6 +40,11 @@ export type TokenOutcome =
   | { readonly ok: true; readonly tokens: TokenResponse }
   | { readonly ok: false; readonly failure: TokenEndpointFailure };
 
+/** What became of a token that was to be revoked. */
+export type RevocationAnswer =
+  | { readonly result: 'revoked' | 'already_invalid' }
+  | { readonly result: 'failed'; readonly failure: TokenEndpointFailure };
+
 export interface AuthorizationServer {
   /** The exact redirect URI that all consents use. */
   readonly redirectUri: string;
@@ -51,6 +56,11 @@ export interface AuthorizationServer {
   refresh(client: OAuthClient, refreshToken: Secret<string>, dpopKeyVersion: number | undefined): Promise<TokenOutcome>;
   /** Whether the secret is let in at the token endpoint now; undefined where no answer tells. Uses nothing up. */
   acceptsSecret(client: OAuthClient, secret: Secret<string>): Promise<boolean | undefined>;
+  /**
+   * Revokes a token (RFC 7009). At Google that ends everything that the identity has granted to the whole project, for
+   * all its OAuth clients. Failures are answered, not thrown.
+   */
+  revoke(client: OAuthClient, token: Secret<string>): Promise<RevocationAnswer>;
   /** Checks an ID token (signature, issuer, audience, nonce, time); throws INVALID_AUTHORIZATION_RESPONSE. */
   verifyIdToken(client: OAuthClient, idToken: Secret<string>, nonce: string | undefined): Promise<IdTokenClaims>;
 }

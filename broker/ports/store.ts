@@ -2,17 +2,23 @@
 import type { AuditRecord } from '../domain/audit-record.ts';
 import type { Channel, ChannelState, Grant, StateReason } from '../domain/channel.ts';
 import type { Consent, ConsentFailure } from '../domain/consent.ts';
+import type { TenantState } from '../domain/shred.ts';
 import type { AuditReader } from './audit.ts';
 import type { AuditChains } from './audit-chain.ts';
 import type { OAuthClient } from './google.ts';
 import type { Retention } from './retention.ts';
+import type { Shreds } from './shred.ts';
 import type { Ciphertexts, TenantKeyRecords } from './tenant-keys.ts';
 
-export interface Tenant {
+export interface NewTenant {
   readonly name: string;
   /** Principals (`user:SUBJECT`, `group:NAME`) who administer it. */
   readonly admins: readonly string[];
   readonly createdAt: Date;
+}
+
+export interface Tenant extends NewTenant {
+  readonly state: TenantState;
 }
 
 export interface StoredOAuthClient extends OAuthClient {
@@ -79,7 +85,7 @@ export interface RefreshClaim {
 export interface Store {
   readonly tenants: {
     /** Throws ALREADY_EXISTS. */
-    create(tenant: Tenant, record: AuditRecord): Promise<void>;
+    create(tenant: NewTenant, record: AuditRecord): Promise<void>;
     find(name: string): Promise<Tenant | undefined>;
     list(): Promise<readonly Tenant[]>;
   };
@@ -194,6 +200,7 @@ export interface Store {
   readonly retention: Retention;
   readonly tenantKeys: TenantKeyRecords;
   readonly ciphertexts: Ciphertexts;
+  readonly shreds: Shreds;
   readonly audit: AuditLog;
   readonly auditChains: AuditChains;
   readonly auditReader: AuditReader;

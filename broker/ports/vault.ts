@@ -16,6 +16,16 @@ export interface TenantKeys {
   /** Answers Vault's ciphertext `vault:vN:…`. */
   encrypt(context: EncryptionContext, plaintext: Secret<string>): Promise<string>;
   decrypt(context: EncryptionContext, ciphertext: string): Promise<Secret<string>>;
+  /**
+   * OpenBao's soft-deleted keys can be restored: they are not destroyed. Throws VAULT_UNAVAILABLE where the engine itself is
+   * not there, which is no absence.
+   */
+  presence(tenant: string): Promise<'present' | 'soft_deleted' | 'absent'>;
+  /** Tries to decrypt each, in batches, and answers how many opened; no plaintext is kept. */
+  countOpening(
+    tenant: string,
+    items: readonly (Omit<EncryptionContext, 'tenant'> & { readonly ciphertext: string })[],
+  ): Promise<number>;
   /** A fresh 256-bit data key of the tenant, in clear and wrapped (`transit/datakey/plaintext`). */
   createDataKey(tenant: string): Promise<DataKey>;
   unwrapDataKey(tenant: string, wrapped: string): Promise<Secret<Buffer>>;
@@ -53,6 +63,8 @@ export interface DataKeys {
   unwrap(tenant: string, wrapped: string): Promise<Secret<Buffer>>;
   /** Told the newest version of the tenant's key: a data key wrapped by an older one is not used for anything new. */
   keyVersionIs(tenant: string, version: number): void;
+  /** Drops what this process knows of the tenant. */
+  forget(tenant: string): void;
 }
 
 /** Signs DPoP proofs (RFC 9449) with a P-256 key that never leaves transit; one key per OAuth client. */

@@ -14,6 +14,7 @@ import * as auditLog from './migrations/0005-audit-log.ts';
 import * as auditChain from './migrations/0006-audit-chain.ts';
 import * as auditCheckpoints from './migrations/0007-audit-checkpoints.ts';
 import * as keyVersions from './migrations/0008-key-versions.ts';
+import * as tenantShreds from './migrations/0009-tenant-shreds.ts';
 import * as outbox from './migrations/0010-outbox.ts';
 import * as oauthClientState from './migrations/0012-oauth-client-state.ts';
 import * as channelRules from './migrations/0013-channel-rules.ts';
@@ -30,9 +31,10 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0006-audit-chain': auditChain,
   '0007-audit-checkpoints': auditCheckpoints,
   '0008-key-versions': keyVersions,
+  '0009-tenant-shreds': tenantShreds,
   '0010-outbox': outbox,
-  '0013-channel-rules': channelRules,
   '0012-oauth-client-state': oauthClientState,
+  '0013-channel-rules': channelRules,
 };
 const migrationTable = 'schema_migrations';
 

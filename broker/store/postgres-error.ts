@@ -33,6 +33,9 @@ function codeOf(error: DatabaseError): ErrorCode {
       return 'KEY_VERSION_RETIRED';
     case '23503': // foreign_key_violation
       return missingReference(error.constraint);
+    case '23514': // check_violation
+      // By the trigger that keeps the dead from coming back; every other check is for faults of ours.
+      return error.constraint === 'tenant_is_active' ? 'TENANT_SHREDDED' : 'INTERNAL';
     case '25006': // read_only_sql_transaction: a standby that has not been promoted
     case '25P03': // idle_in_transaction_session_timeout
     case '3D000': // invalid_catalog_name: the database is not there

@@ -14,6 +14,8 @@ export const runtimePrivileges = {
   oauth_clients: ['select', 'insert', 'update'],
   channels: ['select', 'insert', 'update'],
   consents: ['select', 'insert', 'update', 'delete'],
+  tenant_shreds: ['select', 'insert', 'update'],
+  tenant_shred_revocations: ['select', 'insert', 'update'],
   workload_access: ['select', 'insert', 'update'],
   audit_log: ['select', 'insert'],
   audit_chains: ['select', 'insert', 'update'],

@@ -3,6 +3,7 @@ import type { ColumnType, GeneratedAlways } from 'kysely';
 import type { AuditRecord } from '../domain/audit-record.ts';
 import type { ChannelState, StateReason } from '../domain/channel.ts';
 import type { ConsentFailure, ConsentStatus } from '../domain/consent.ts';
+import type { RevocationOutcome, ShredProof, ShredState, TenantState } from '../domain/shred.ts';
 import type { TenantKeyFault } from '../domain/tenant-key.ts';
 
 export interface Schema {
@@ -16,6 +17,8 @@ export interface Schema {
 
   audit_chains: AuditChainsTable;
   audit_checkpoints: AuditCheckpointsTable;
+  tenant_shreds: TenantShredsTable;
+  tenant_shred_revocations: TenantShredRevocationsTable;
 }
 
 type TextArray = readonly string[];
@@ -23,6 +26,7 @@ type TextArray = readonly string[];
 interface TenantsTable {
   name: string;
   admins: TextArray;
+  state: ColumnType<TenantState, TenantState | undefined, TenantState>;
   created_at: Date;
   key_version: ColumnType<number | null, undefined, number | null>;
   key_min_version: ColumnType<number, undefined, number>;
@@ -171,3 +175,30 @@ export interface AuditCheckpointsTable {
 
 /** PostgreSQL's bigint, which `pg` reads as text. */
 type BigintText = ColumnType<string, number, number>;
+export interface TenantShredsTable {
+  id: string;
+  tenant: string;
+  state: ShredState;
+  reason: string;
+  approvals_needed: number;
+  without_revocation: boolean;
+  requested_by: string;
+  requested_at: Date;
+  expires_at: Date;
+  approved_by: string | null;
+  approved_at: Date | null;
+  started_by: string | null;
+  started_at: Date | null;
+  ended_at: Date | null;
+  control_ciphertext: string | null;
+  proof: ColumnType<ShredProof | null, string | null | undefined, string>;
+  claimed_until: Date | null;
+}
+
+interface TenantShredRevocationsTable {
+  shred: string;
+  channel: string;
+  outcome: RevocationOutcome | null;
+  attempts: ColumnType<number, number | undefined, number>;
+  due_at: Date;
+}

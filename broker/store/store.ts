@@ -12,6 +12,8 @@ import { createReceivedGrants } from './received-grants.ts';
 import { createRefreshQueue } from './refresh-queue.ts';
 import { createRetention } from './retention.ts';
 import { createRotatedTokens } from './rotated-tokens.ts';
+import { createShreds } from './shreds.ts';
+import { createStartedShreds } from './started-shreds.ts';
 import { createTenantKeyRecords } from './tenant-keys.ts';
 import { createTenants } from './tenants.ts';
 import { createWorkloadAccess } from './workload-access.ts';
@@ -28,6 +30,7 @@ export function createStore({ database }: { readonly database: Database }): Stor
     retention: createRetention(database),
     tenantKeys: createTenantKeyRecords(database),
     ciphertexts: createCiphertexts(database),
+    shreds: { ...createShreds(database), ...createStartedShreds(database) },
     audit: createAuditLog(database),
     auditChains: createAuditChains(database),
     auditReader: createAuditReader(database),

@@ -42,6 +42,8 @@ export function createTenantKeyRecords(database: Database): TenantKeyRecords {
     claimDue: ({ now, lookedBefore, except }, until) =>
       claimed(until, (db) =>
         unclaimed(db, now)
+          // A tenant that is being shredded is to lose its key.
+          .where('state', '=', 'active')
           .where((row) => row.or([row('key_looked_at', 'is', null), row('key_looked_at', '<=', lookedBefore)]))
           .where(sql<boolean>`name <> all (${except})`)
           .orderBy('key_looked_at', (order) => order.asc().nullsFirst())

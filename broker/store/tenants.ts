@@ -24,5 +24,5 @@ export function createTenants(database: Database): Store['tenants'] {
 }
 
 function tenantsOf(db: Kysely<Schema>) {
-  return db.selectFrom('tenants').select(['name', 'admins', 'created_at as createdAt']);
+  return db.selectFrom('tenants').select(['name', 'admins', 'created_at as createdAt', 'state']);
 }

@@ -64,6 +64,11 @@ export function createDataKeys({
       }
       return key;
     },
+
+    forget(tenant) {
+      own.delete(tenant);
+      for (const name of unwrapped.keys()) if (name.startsWith(nameOf(tenant, ''))) unwrapped.delete(name);
+    },
   };
 }
 

@@ -9,6 +9,10 @@ import { createTransitBatches, isRefusedItem } from './transit-batches.ts';
 import { ensureTransitKey } from './transit-key.ts';
 import { asVaultError, VaultFailure, vaultFailureOf } from './vault-failure.ts';
 
+/** How many ciphertexts one request carries. */
+const batchSize = 250;
+const keyState = z.object({ soft_deleted: z.boolean().default(false) });
+const batchResults = z.object({ batch_results: z.array(z.object({ error: z.string().optional() })) });
 const encrypted = z.object({ ciphertext: z.string().startsWith('vault:v') });
 const decrypted = z.object({ plaintext: z.base64() });
 const dataKey = z.object({ plaintext: z.base64(), ciphertext: z.string().startsWith('vault:v') });
@@ -60,6 +64,20 @@ export function createTenantKeys(deps: { readonly vault: VaultConnection; readon
     }
   }
 
+  /** An engine that is not there says 404 to everything; one that is says 400 to a ciphertext that it cannot open. */
+  async function requireEngine(tenant: string): Promise<void> {
+    const nonsense = { ciphertext: 'vault:v1:AAAA', context: dataKeyContext(tenant) };
+    const refusal = await vault.compute(`${transit}/decrypt/${keyOf(tenant)}`, nonsense, decrypted).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    if (vaultFailureOf(refusal)?.kind === 'bad_request') return;
+    throw new BrokerError('VAULT_UNAVAILABLE', {
+      detail: `${transit} does not answer as transit does`,
+      cause: refusal,
+    });
+  }
+
   return {
     create: (tenant) =>
       ensureTransitKey(vault, `${transit}/keys/${keyOf(tenant)}`, { type: 'aes256-gcm96', derived: true }),
@@ -79,6 +97,35 @@ export function createTenantKeys(deps: { readonly vault: VaultConnection; readon
 
     async decrypt(context, ciphertext) {
       return new Secret((await open(context.tenant, grantContext(context), ciphertext)).toString());
+    },
+
+    async presence(tenant) {
+      const key = await vault.find(`${transit}/keys/${keyOf(tenant)}`, keyState);
+      if (!key) {
+        await requireEngine(tenant);
+        return 'absent';
+      }
+      return key.soft_deleted ? 'soft_deleted' : 'present';
+    },
+
+    async countOpening(tenant, items) {
+      let opened = 0;
+      for (let start = 0; start < items.length; start += batchSize) {
+        const batch = items.slice(start, start + batchSize).map(({ ciphertext, ...place }) => ({
+          ciphertext,
+          context: grantContext({ tenant, ...place }),
+        }));
+        try {
+          // Without the last parameter one that does not open would hide others that do behind a 400.
+          const body = { batch_input: batch, partial_failure_response_code: 200 };
+          const answer = await vault.compute(`${transit}/decrypt/${keyOf(tenant)}`, body, batchResults);
+          opened += answer.batch_results.filter(({ error }) => !error).length;
+        } catch (error) {
+          // A 404 would be an engine that is not there: it shows nothing about the key.
+          if (vaultFailureOf(error)?.kind !== 'bad_request') throw error;
+        }
+      }
+      return opened;
     },
 
     async createDataKey(tenant) {

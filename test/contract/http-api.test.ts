@@ -34,7 +34,12 @@ test('an admin sets a channel up and lets a worker read it', async () => {
   await using server = await startHttpServer({ deps: { publicUrl: 'https://broker.example.com' } });
   const tenant = await call(server, 'POST', '/v1/tenants', { name: 'acme' });
   assert.equal(tenant.status, 201);
-  assert.deepEqual(tenant.json, { name: 'acme', admins: ['user:alice'], created_at: '2026-03-01T12:00:00.000Z' });
+  assert.deepEqual(tenant.json, {
+    name: 'acme',
+    admins: ['user:alice'],
+    created_at: '2026-03-01T12:00:00.000Z',
+    state: 'active',
+  });
 
   const secret = { name: 'uploads', client_id: 'id', client_secret: 'canary-secret' };
   const client = await call(server, 'POST', '/v1/oauth-clients', secret);

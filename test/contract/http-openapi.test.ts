@@ -75,7 +75,18 @@ test('every reference leads somewhere, and every parameter of a path is describe
 });
 
 const id = activeChannel.id;
-const calls: Readonly<Record<string, { readonly path: string; readonly body?: unknown }>> = {
+const shred = '/v1/tenants/acme/shred';
+const alice = {
+  kind: 'person',
+  subject: 'alice',
+  displayName: undefined,
+  groups: [],
+  ip: undefined,
+  requestId: 'r',
+} as const;
+const calls: Readonly<
+  Record<string, { readonly path: string; readonly body?: unknown; readonly shred?: 'requested' | 'approved' }>
+> = {
   whoami: { path: '/v1/whoami' },
   createTenant: { path: '/v1/tenants', body: { name: 'acme', admins: ['group:a'] } },
   listTenants: { path: '/v1/tenants' },
@@ -83,6 +94,12 @@ const calls: Readonly<Record<string, { readonly path: string; readonly body?: un
   rotateTenantKey: { path: '/v1/tenants/acme/key/rotate' },
   raiseMinKeyVersion: { path: '/v1/tenants/moved/key/min-version', body: { to: 2 } },
   scheduleTenantKey: { path: '/v1/tenants/acme/key/schedule', body: { rotate_every_seconds: 7_776_000 } },
+  planShred: { path: `${shred}/plan` },
+  showShred: { path: shred },
+  requestShred: { path: shred, body: { confirm: 'acme', reason: 'contract ended' } },
+  approveShred: { path: `${shred}/approve`, body: { confirm: 'acme' }, shred: 'requested' },
+  cancelShred: { path: `${shred}/cancel`, shred: 'requested' },
+  startShred: { path: `${shred}/start`, body: { confirm: 'acme' }, shred: 'approved' },
   addOAuthClient: { path: '/v1/oauth-clients', body: { name: 'uploads', client_id: 'i', client_secret: 's' } },
   listOAuthClients: { path: '/v1/oauth-clients' },
   showOAuthClient: { path: '/v1/oauth-clients/studio' },
@@ -116,6 +133,12 @@ for (const route of routes) {
       schema.parse(example.body);
       assert.equal(schema.safeParse({ ...Object(example.body), odd: 1 }).success, false);
     }
+    if (example.shred) {
+      const { shredTenant } = server.flows;
+      const bob = { ...alice, subject: 'bob' };
+      await shredTenant.request(bob, 'acme', { confirm: 'acme', reason: 'ended', withoutRevocation: false });
+      if (example.shred === 'approved') await shredTenant.approve(alice, 'acme', { confirm: 'acme' });
+    }
     const response = await fetch(`${server.url}${example.path}`, {
       method: route.method.toUpperCase(),
       headers: {
@@ -144,8 +167,9 @@ test('a schema of the document refuses what it does not name', async () => {
   await using server = await startHttpServer();
   const document = await documentOf(server);
   const tenant = schemaOf(document, '#/components/schemas/Tenant');
-  assert.equal(tenant.safeParse({ name: 'a', admins: [], created_at: '2026-03-01T12:00:00Z' }).success, true);
-  assert.equal(tenant.safeParse({ name: 'a', admins: [], created_at: 'yesterday' }).success, false);
+  const good = { name: 'a', admins: [], created_at: '2026-03-01T12:00:00Z', state: 'active' };
+  assert.equal(tenant.safeParse(good).success, true);
+  assert.equal(tenant.safeParse({ ...good, created_at: 'yesterday' }).success, false);
   assert.equal(tenant.safeParse({ name: 'a', admins: [] }).success, false);
 });
 

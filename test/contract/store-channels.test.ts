@@ -12,7 +12,9 @@ test('gives back tenants, OAuth clients and channels as they were stored', async
   );
   await fill(store, pending, active);
 
-  assert.deepEqual(await store.tenants.list(), [{ name: 'acme', admins: ['group:video'], createdAt: start }]);
+  assert.deepEqual(await store.tenants.list(), [
+    { name: 'acme', admins: ['group:video'], createdAt: start, state: 'active' },
+  ]);
   assert.deepEqual(await store.tenants.find('acme'), (await store.tenants.list())[0]);
   assert.deepEqual(await store.oauthClients.find('uploads'), {
     name: 'uploads',

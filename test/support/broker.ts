@@ -62,6 +62,7 @@ export async function brokerEnvironment(
     BROKER_GOOGLE_ISSUER: google.endpoints.issuer,
     BROKER_GOOGLE_AUTHORIZATION_URL: google.endpoints.authorization,
     BROKER_GOOGLE_TOKEN_URL: google.endpoints.token,
+    BROKER_GOOGLE_REVOCATION_URL: google.endpoints.revocation,
     BROKER_GOOGLE_JWKS_URL: google.endpoints.jwks,
     BROKER_GOOGLE_YOUTUBE_URL: google.url,
     BROKER_LOG_LEVEL: 'debug',

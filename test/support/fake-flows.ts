@@ -10,6 +10,7 @@ import { BrokerError } from '../../broker/errors.ts';
 import type { TenantKeyStatus } from '../../broker/flow/show-tenant-key.ts';
 import type { Flows } from '../../broker/http/flows.ts';
 import type { StoredOAuthClient, Tenant, WorkloadAccess } from '../../broker/ports.ts';
+import { createFakeShreds } from './fake-shreds.ts';
 
 export const at = new Date('2026-03-01T12:00:00Z');
 export const linkToken = 'link-0123456789012345678901234567890123456789';
@@ -150,7 +151,12 @@ export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flow
     createTenant: async (caller, { name, admins }) => {
       operator(caller);
       if (tenants.some((tenant) => tenant.name === name)) throw new BrokerError('ALREADY_EXISTS');
-      const tenant = { name, admins: admins.length > 0 ? admins : [`user:${caller.subject}`], createdAt: at };
+      const tenant = {
+        name,
+        admins: admins.length > 0 ? admins : [`user:${caller.subject}`],
+        createdAt: at,
+        state: 'active' as const,
+      };
       tenants.push(tenant);
       return tenant;
     },
@@ -172,6 +178,7 @@ export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flow
         return { ...keyStatus(tenant), rotateEveryMs: everyMs, nextRotation: everyMs ? at : undefined };
       },
     },
+    shredTenant: createFakeShreds([activeChannel], 1),
     addOAuthClient: async (caller, { name, clientId, clientSecret, dpop }) => {
       operator(caller);
       clientSecrets.push(clientSecret);

@@ -22,6 +22,8 @@ export interface SetUpVault {
   asWorkload(name: string): Promise<VaultConnection>;
   /** Holds a token with this one policy and nothing else. */
   withPolicy(policy: string): Promise<VaultConnection>;
+  /** Such a token, for a program that logs in with it. */
+  tokenWithPolicy(policy: string): Promise<Secret<string>>;
 }
 
 /** Where the credential files of a role are. */
@@ -53,6 +55,7 @@ export async function useSetUpVault(
     operator,
     asBroker: (settings) => asRole(brokerRole, settings),
     asWorkload: (name) => asRole(name),
+    tokenWithPolicy: (policy) => createToken({ address, rootToken }, policy),
     async withPolicy(policy) {
       const token = await createToken({ address, rootToken }, policy);
       return connect(scope, { address, login: tokenLogin(token) });

@@ -70,7 +70,14 @@ async function verify(
     streams: { stdin: Readable.from([]), stdout, stderr },
     version: '1.2.3',
     processes: { serve: unused, migrate: unused, retention: { plan: unused, run: unused } },
-    vault: { plan: unused, apply: unused, addWorkload: unused, issueCredential: unused },
+    vault: {
+      plan: unused,
+      apply: unused,
+      addWorkload: unused,
+      issueCredential: unused,
+      destroyTenantKey: unused,
+      tenantKeyPath: unused,
+    },
   });
   const exitCode = await run(['audit', 'verify', join(folder, 'acme.jsonl'), ...options, ...more]);
   stdout.end();

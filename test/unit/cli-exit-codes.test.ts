@@ -21,7 +21,14 @@ async function failing(t: TestContext, code: ErrorCode, url: string): Promise<Re
     streams: { stdin: Readable.from([]), stdout: new PassThrough(), stderr: new PassThrough() },
     version: '1.2.3',
     processes: { serve: fail, migrate: fail, retention: { plan: fail, run: fail } },
-    vault: { plan: fail, apply: fail, addWorkload: fail, issueCredential: fail },
+    vault: {
+      plan: fail,
+      apply: fail,
+      addWorkload: fail,
+      issueCredential: fail,
+      destroyTenantKey: fail,
+      tenantKeyPath: fail,
+    },
   });
 }
 

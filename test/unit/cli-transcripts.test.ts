@@ -38,6 +38,8 @@ const vault: VaultCommands = {
     return steps;
   },
   addWorkload: async (name) => ({ action: 'create', spiffeId: `spiffe://token-broker.internal/workload/${name}` }),
+  destroyTenantKey: async () => undefined,
+  tenantKeyPath: async (tenant) => `transit/keys/tenant-${tenant}`,
   issueCredential: async (role) => {
     if (role !== 'uploader') throw new BrokerError('NOT_FOUND', { detail: `there is no AppRole role ${role}` });
     return { roleId: 'role-id-1', secretId: new Secret('canary-secret-id') };

@@ -81,7 +81,14 @@ async function helpFor(words: readonly string[]): Promise<string> {
     streams: { stdout: terminal, stderr: terminal, stdin: Readable.from([]) },
     version: '0',
     processes: { serve: unused, migrate: unused, retention: { plan: unused, run: unused } },
-    vault: { plan: unused, apply: unused, addWorkload: unused, issueCredential: unused },
+    vault: {
+      plan: unused,
+      apply: unused,
+      addWorkload: unused,
+      issueCredential: unused,
+      destroyTenantKey: unused,
+      tenantKeyPath: unused,
+    },
   });
   await run([...words, '--help']);
   terminal.end();

@@ -2,9 +2,10 @@ import type { Command } from 'commander';
 import type { TenantAnswer } from '../../http/api/schemas.ts';
 import { type CommandContext, type OutputOption, several, withOutput } from '../command-context.ts';
 import { showInstant } from '../output.ts';
+import { addShredCommands } from './shred.ts';
 import { addTenantKeyCommands } from './tenant-key.ts';
 
-/** `broker tenant create|list` */
+/** `broker tenant create|list|shred…` */
 export function addTenantCommands(program: Command, context: CommandContext): void {
   const { api, output } = context;
   const tenant = program.command('tenant').description('customers who own channels');
@@ -38,4 +39,5 @@ export function addTenantCommands(program: Command, context: CommandContext): vo
     });
 
   addTenantKeyCommands(tenant, context);
+  addShredCommands(tenant, context);
 }

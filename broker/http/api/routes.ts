@@ -3,6 +3,7 @@ import { Secret } from '../../domain/secret.ts';
 import { auditRoutes } from './audit-routes.ts';
 import { type Route, route } from './route.ts';
 import * as wire from './schemas.ts';
+import { shredRoutes } from './shred-routes.ts';
 import { tenantKeyRoutes } from './tenant-key-routes.ts';
 import {
   viewChannel,
@@ -50,6 +51,7 @@ export const routes: readonly Route[] = [
     { body: wire.newTenant, answer: wire.tenant },
     async ({ caller, body }, { flows }) => viewTenant(await flows.createTenant(caller, body)),
   ),
+  ...shredRoutes,
   route(
     {
       method: 'get',

@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { type AuditAction, auditActions } from '../../domain/audit-actions.ts';
 import { channelStates } from '../../domain/channel.ts';
 import { namePattern } from '../../domain/identifier.ts';
+import { revocationOutcomes, shredStates, tenantStates } from '../../domain/shred.ts';
 
 /** Names the schemas that become components of the OpenAPI document. */
 export const components = z.registry<{ readonly id: string }>();
@@ -91,6 +92,25 @@ export const newWorkload = component(
   }),
 );
 
+const confirm = name.describe('The name of the tenant once more, as typed by a person.');
+
+export const newShred = component(
+  'NewShred',
+  z.strictObject({
+    confirm,
+    reason: z.string().min(1).max(256).describe('Why; kept in the audit record.'),
+    without_revocation: z.boolean().default(false).describe('Do not ask Google to revoke the grants.'),
+  }),
+);
+export const shredApproval = component('ShredApproval', z.strictObject({ confirm }));
+export const shredStart = component(
+  'ShredStart',
+  z.strictObject({
+    confirm,
+    without_revocation: z.boolean().default(false).describe('Go on without those that Google has not revoked.'),
+  }),
+);
+
 export const channelFilter = z.strictObject({
   tenant: name.optional().describe('Only this tenant’s.'),
   state: z.enum(channelStates).optional().describe('Only those in this state.'),
@@ -127,7 +147,12 @@ export const exportQuery = z.strictObject({
 
 export const tenant = component(
   'Tenant',
-  z.object({ name: z.string(), admins: z.array(z.string()), created_at: instant }),
+  z.object({
+    name: z.string(),
+    admins: z.array(z.string()),
+    created_at: instant,
+    state: z.enum(tenantStates).describe('`shredding` and `shredded`: there is no way back.'),
+  }),
 );
 
 export const oauthClient = component(
@@ -268,6 +293,63 @@ export const auditPage = component(
     head: z.int().describe('The newest seq of the chain.'),
   }),
 );
+const revocations = z
+  .record(z.enum([...revocationOutcomes, 'pending']), z.int())
+  .describe('Grants by what became of them at Google.');
+
+export const shredPlan = component(
+  'ShredPlan',
+  z.object({
+    tenant,
+    channels: z.array(channel),
+    workloads: z.array(z.string()).describe('SPIFFE IDs that lose access.'),
+    open_consents: z.int().describe('Consents that owners have not finished.'),
+    shared: z
+      .array(z.object({ channel: z.string(), siblings: z.int(), named: z.array(z.string()) }))
+      .describe(
+        'Channels whose grant is not revoked at Google, because it would end channels of other tenants; `named` are those that you may see.',
+      ),
+    approvals_needed: z.int(),
+  }),
+);
+
+export const shredStatus = component(
+  'ShredStatus',
+  z.object({
+    tenant,
+    key: z.enum(['present', 'soft_deleted', 'absent']).nullable().describe('The key in Vault, once it was started.'),
+    shred: z
+      .object({
+        id: z.string(),
+        state: z.enum(shredStates),
+        reason: z.string(),
+        approvals_needed: z.int(),
+        without_revocation: z.boolean(),
+        requested_by: z.string(),
+        requested_at: instant,
+        expires_at: instant.describe('A request that was not started by then is void.'),
+        approved_by: z.string().nullable(),
+        approved_at: instant.nullable(),
+        started_by: z.string().nullable(),
+        started_at: instant.nullable(),
+        ended_at: instant.nullable(),
+        revocations: revocations.nullable(),
+        proof: z
+          .object({
+            at: instant,
+            channels: z.int(),
+            ciphertexts: z.int().describe('Stored ciphertexts that were tried.'),
+            opened: z.int(),
+            ciphertexts_digest: z.string(),
+            key_absent: z.boolean(),
+            control_refused: z.boolean(),
+            control_had_opened: z.boolean().describe('Whether the refused control was seen to open at the start.'),
+          })
+          .nullable(),
+      })
+      .nullable(),
+  }),
+);
 
 export const auditRestore = component(
   'AuditRestore',
@@ -370,5 +452,7 @@ export type AuditEntryAnswer = z.output<typeof auditEntry>;
 export type AuditHeadAnswer = z.output<typeof auditHead>;
 export type AuditPageAnswer = z.output<typeof auditPage>;
 export type WhoamiAnswer = z.output<typeof whoami>;
+export type ShredPlanAnswer = z.output<typeof shredPlan>;
+export type ShredStatusAnswer = z.output<typeof shredStatus>;
 export type ErrorAnswer = z.output<typeof apiError>;
 export type TenantKeyAnswer = z.output<typeof tenantKey>;

@@ -24,7 +24,12 @@ import type {
 } from './schemas.ts';
 
 export function viewTenant(tenant: Tenant): TenantAnswer {
-  return { name: tenant.name, admins: [...tenant.admins], created_at: tenant.createdAt.toISOString() };
+  return {
+    name: tenant.name,
+    admins: [...tenant.admins],
+    created_at: tenant.createdAt.toISOString(),
+    state: tenant.state,
+  };
 }
 
 export function viewOAuthClient(client: StoredOAuthClient, channels?: number): OAuthClientAnswer {
