@@ -25,7 +25,7 @@ test('three hundred clients refresh at once with few questions to Vault, and a b
       issuer: world.google.endpoints.issuer,
       authorizationUrl: world.google.endpoints.authorization,
       tokenUrl: world.google.endpoints.token,
-      revocationUrl: google.endpoints.revocation,
+      revocationUrl: world.google.endpoints.revocation,
       redirectUri: 'http://127.0.0.1:1/callback',
       deadlineMs: 30_000,
     },
