@@ -37,8 +37,10 @@ test('a subscription tells all channels at first, and each change whoever makes 
 
   await run(sql`update channels set state = 'suspended', reason = 'suspended_by_admin' where id = ${one}`);
   await stream.stands(one, 'UNAVAILABLE 1 CHANNEL_SUSPENDED');
-  await run(sql`update channels set state = 'active', generation = 2 where id = ${one}`);
-  await stream.stands(one, 'AVAILABLE 2');
+  await run(sql`update channels set state = 'active' where id = ${one}`);
+  await stream.stands(one, 'AVAILABLE 1');
+  await run(sql`update channels set generation = 2 where id = ${two}`);
+  await stream.stands(two, 'AVAILABLE 2');
   await run(sql`delete from workload_access where channel = ${two}`);
   await stream.stands(two, 'DENIED 0 ACCESS_DENIED');
   assert.ok(
@@ -51,7 +53,6 @@ test('a subscription tells all channels at first, and each change whoever makes 
     where: { endpoint: 'token', grantType: 'refresh_token' },
     times: 'always',
   });
-  await run(sql`update channels set generation = 1 where id = ${one}`);
   world.google.advance(3_600_000);
   await world.broker.refreshDue();
   await stream.stands(one, 'UNAVAILABLE 1 RECONSENT_REQUIRED');
