@@ -61,7 +61,7 @@ export function createRetireClientSecrets(deps: Deps) {
     const accepted = await deps.google.acceptsSecret(client, secret);
     if (accepted !== true && !input.force) {
       throw new BrokerError(accepted === false ? 'OAUTH_CLIENT_REJECTED' : 'AUTHORIZATION_SERVER_UNAVAILABLE', {
-        detail: 'the newest secret has not been accepted; the former ones stay',
+        problems: [`version ${version} of the secret is not known to be accepted: the former ones stay, unless forced`],
       });
     }
     await onRecord(deps, caller, action, client.name, async () => {

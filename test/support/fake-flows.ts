@@ -208,7 +208,7 @@ export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flow
     retireClientSecrets: async (caller, { name, force }) => {
       operator(caller);
       clientOf(name);
-      if (!force) throw new BrokerError('OAUTH_CLIENT_REJECTED');
+      if (!force) throw new BrokerError('OAUTH_CLIENT_REJECTED', { problems: ['version 2 stays'] });
       return { version: 2, accepted: false };
     },
     rotateDpopKey: async (caller, { name }) => {
