@@ -12,7 +12,9 @@ import { openCache } from './cache/open-cache.ts';
 import type { Config } from './config.ts';
 import { BrokerError } from './errors.ts';
 import { type AuditCheckpointer, createAuditCheckpointer } from './flow/checkpoint-audit.ts';
+import { createDatabasePresence } from './flow/database-presence.ts';
 import { createFlows } from './flow/flows.ts';
+import { createRecordInGroups, type RecordInGroups } from './flow/record-in-groups.ts';
 import type { WatchChannels } from './flow/watch-channels.ts';
 import { createAuthorizationServer } from './google/authorization-server.ts';
 import { createYouTube } from './google/youtube.ts';
@@ -27,6 +29,7 @@ import type { Log } from './observability/log.ts';
 import { createMetrics } from './observability/metrics.ts';
 import type { AccessTokenCache, Clock, Store } from './ports.ts';
 import { whenAvailable } from './resilience.ts';
+import { openAuditSpool } from './spool/audit-spool.ts';
 import { openRefreshTokenSpool } from './spool/refresh-token-spool.ts';
 import { openStore } from './store/open-store.ts';
 import { createAuditAnchors } from './vault/audit-anchors.ts';
@@ -114,7 +117,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   let identity: BrokerIdentitySource | undefined;
   let watchChannels: Pick<WatchChannels, 'check'> | undefined;
   let checkpointer: AuditCheckpointer | undefined;
-  let opened: { store: Store; cache: AccessTokenCache } | undefined;
+  let opened: { store: Store; cache: AccessTokenCache; records: RecordInGroups } | undefined;
   const checkOpened = (check: (parts: NonNullable<typeof opened>) => Promise<void>) => async () => {
     if (!opened) throw new BrokerError('STORE_UNAVAILABLE', { detail: 'the broker is starting' });
     await check(opened);
@@ -122,7 +125,9 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   // First of all, so that whoever waits for the broker sees what the broker waits for.
   const operations = await createOperationsServer({
     dependencies: {
-      database: { needed: true, check: checkOpened(({ store }) => store.check()) },
+      // Without it tokens that are issued are served, and recorded in the spool.
+      database: { needed: false, check: checkOpened(({ store }) => store.check()) },
+      record: { needed: true, check: checkOpened(({ records }) => records.check()) },
       certificate: { needed: true, check: async () => requireValid(identity?.current(), identityClock) },
       vault: { needed: false, check: () => vault.check() },
       changes: {
@@ -144,11 +149,40 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   if (config.store.migrationDatabaseUrl) {
     log.warn({}, 'BROKER_MIGRATION_DATABASE_URL is for `broker migrate` only: keep it away from replicas');
   }
-  const store = await available('database', () => openStore({ ...config.store, log }));
-  closers.push(() => store.close());
+  const database = await available('database', () => openStore({ ...config.store, log }));
+  closers.push(() => database.close());
+  const auditSpool = await openAuditSpool({
+    directory: join(config.store.dataDirectory, 'audit'),
+    mostBytes: config.audit.spoolMebibytes * 2 ** 20,
+    clock: identityClock,
+    random,
+    log,
+  });
+  closers.push(() => auditSpool.close());
+  const presence = createDatabasePresence({
+    check: () => database.check(),
+    patienceMs: config.audit.patienceMs,
+    sleep,
+    onChange: (away) =>
+      away
+        ? log.warn({}, 'the database does not answer in time: records go to the spool')
+        : log.info({}, 'the database answers again'),
+  });
+  closers.push(() => presence.stop());
+  const records = createRecordInGroups({
+    log: database.audit,
+    spool: auditSpool,
+    presence,
+    onGroup: metrics.recorded,
+    onFault,
+  });
+  closers.push(() => records.stop());
+  metrics.auditSpool(() => auditSpool.waiting());
+  const store: Store = { ...database, audit: { ...database.audit, append: records.append } };
+  records.start();
   const cache = openCache({ redisUrl: config.cache.redisUrl, dataKeys, clock, random, randomFraction, log });
   closers.push(() => cache.close());
-  opened = { store, cache };
+  opened = { store, cache, records };
   let wakeScheduler = () => {};
   const spool = await openRefreshTokenSpool({
     directory: join(config.store.dataDirectory, 'received'),
@@ -188,6 +222,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
 
   const flows = createFlows({
     store,
+    presence,
     keys,
     spool,
     dpopKeys,

@@ -5,6 +5,7 @@
 
 export type * from './ports/audit.ts';
 export type * from './ports/audit-chain.ts';
+export type * from './ports/audit-spool.ts';
 export type * from './ports/cache.ts';
 export type * from './ports/google.ts';
 export type * from './ports/retention.ts';

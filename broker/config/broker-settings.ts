@@ -91,7 +91,7 @@ export const brokerSettings = z.object({
     dataDirectory: setting(
       'BROKER_DATA_DIR',
       is.path,
-      'Where the broker keeps, encrypted, what it could not store yet, and its own PostgreSQL when DATABASE_URL is not set. Put it on a disk that outlives the process.',
+      'Where the broker keeps what it could not store yet (received refresh tokens, encrypted, and audit records), and its own PostgreSQL when DATABASE_URL is not set. Put it on a disk that outlives the process.',
       { default: '.data' },
     ),
   }),
@@ -218,6 +218,18 @@ export const brokerSettings = z.object({
     ),
   }),
   audit: z.object({
+    patienceMs: setting(
+      'BROKER_AUDIT_PATIENCE',
+      is.duration,
+      'How long a reader of a token waits for PostgreSQL. After that, what this replica read last decides, and the record goes to the spool in the data directory.',
+      { default: '500ms' },
+    ),
+    spoolMebibytes: setting(
+      'BROKER_AUDIT_SPOOL_MIB',
+      is.count(1, 1_000_000),
+      'How large the spool of audit records may grow, in MiB; a release takes about half a KiB. When it is full, nothing is released until PostgreSQL is back.',
+      { default: '1024' },
+    ),
     checkpointRecords: setting(
       'BROKER_AUDIT_CHECKPOINT_RECORDS',
       is.count(1, 1_000_000),

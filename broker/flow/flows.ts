@@ -25,6 +25,7 @@ import { createEnableOAuthClient, createSetDpop } from './change-oauth-client.ts
 import { createCompleteConsent } from './complete-consent.ts';
 import { createContinueShreds } from './continue-shreds.ts';
 import { createCreateTenant } from './create-tenant.ts';
+import type { DatabasePresence } from './database-presence.ts';
 import { createExportAudit } from './export-audit.ts';
 import { createFailConsent } from './fail-consent.ts';
 import { createFinishConsents } from './finish-consents.ts';
@@ -35,6 +36,7 @@ import type { KeyNews } from './keep-tenant-key.ts';
 import { createListChannels } from './list-channels.ts';
 import { createListOAuthClients } from './list-oauth-clients.ts';
 import { createListTenants } from './list-tenants.ts';
+import { createLookUpReadable } from './look-up-readable.ts';
 import { createPerformRefresh, type RefreshDeps } from './perform-refresh.ts';
 import { createReadAudit } from './read-audit.ts';
 import { createRecordDeniedIdentity } from './record-denied-identity.ts';
@@ -58,7 +60,9 @@ import { createViewConsent } from './view-consent.ts';
 import { createWatchChannels } from './watch-channels.ts';
 
 export interface FlowDeps {
+  /** Its `audit.append` writes in groups, and to the spool while the database is away. */
   readonly store: Store;
+  readonly presence: DatabasePresence;
   readonly keys: TenantKeys;
   readonly spool: RefreshTokenSpool;
   readonly dpopKeys: DpopKeys;
@@ -114,6 +118,7 @@ export function createFlows(given: FlowDeps) {
     clock: given.clock,
   });
   const deps = { ...given, authorize, refusals };
+  const lookUpReadable = createLookUpReadable(deps);
   const performRefresh = createPerformRefresh(deps);
   const failConsent = createFailConsent(deps);
   const settleGrant = createSettleGrant({ ...deps, failConsent, onActive: () => scheduler.wake() });
@@ -158,6 +163,7 @@ export function createFlows(given: FlowDeps) {
 
     getAccessToken: createGetAccessToken({
       ...deps,
+      lookUpReadable,
       refreshChannel: createRefreshChannel({ ...deps, performRefresh }),
     }),
     scheduler,
@@ -165,7 +171,7 @@ export function createFlows(given: FlowDeps) {
 
     acceptRestore: createAcceptRestore(deps),
     watchChannels,
-    followChanges: createFollowChanges({ ...deps, watchChannels, forget: () => undefined }),
+    followChanges: createFollowChanges({ ...deps, watchChannels, forget: lookUpReadable.forget }),
 
     audit: createReadAudit({ ...deps, exportAudit }),
     recordLogin: createRecordLogin(deps),

@@ -2,20 +2,22 @@
  * Releases a channel's access token to a workload: may it read the channel → is the channel alive → are the scopes
  * granted → a fresh token from the cache, or one refresh → audited, then answered.
  *
- * A valid token never waits for Google or Vault, and is served although its refresh fails.
+ * A valid token never waits for Google or Vault, and is served although its refresh fails. It does not wait for long for
+ * PostgreSQL either: where that does not answer, what was read last decides (look-up-readable.ts), the record goes to the
+ * spool (record-in-groups.ts), and nothing is refreshed.
  */
 import { auditRecord, fingerprint } from '../domain/audit-record.ts';
 import type { Workload } from '../domain/caller.ts';
-import type { Channel, Grant } from '../domain/channel.ts';
 import { isChannelId } from '../domain/identifier.ts';
 import { isFreshEnough } from '../domain/refresh-schedule.ts';
 import { releaseVerdict } from '../domain/release.ts';
 import { missingScopes } from '../domain/scope.ts';
 import type { Secret } from '../domain/secret.ts';
-import { asBrokerError } from '../errors.ts';
-import type { AccessTokenCache, CachedToken, Clock, Store } from '../ports.ts';
+import { asBrokerError, BrokerError } from '../errors.ts';
+import type { AccessTokenCache, CachedToken, Clock, ReadableChannel, ReadableGrant, Store } from '../ports.ts';
 import type { Authorize } from './authorize.ts';
 import { invalid } from './input.ts';
+import type { LookUpReadable } from './look-up-readable.ts';
 import type { RefreshChannel } from './refresh-channel.ts';
 
 /** Google's clients ask again below 300 s (Node) or 225 s (Python, Go, Java) of remaining life; a minute is for the way. */
@@ -41,39 +43,38 @@ export interface ReleasedToken {
 
 export function createGetAccessToken(deps: {
   authorize: Authorize;
-  store: Store;
+  store: Pick<Store, 'audit'>;
+  lookUpReadable: LookUpReadable;
   cache: AccessTokenCache;
   refreshChannel: RefreshChannel;
   clock: Clock;
 }) {
-  const { authorize, store, cache, refreshChannel, clock } = deps;
+  const { authorize, store, lookUpReadable, cache, refreshChannel, clock } = deps;
 
   return async (caller: Workload, request: AccessTokenRequest): Promise<ReleasedToken> => {
     if (request.reason.length > 256) throw invalid('reason: at most 256 characters');
     if (!isChannelId(request.channel)) throw invalid('channel_id: not the id of a channel (ch_ and 26 characters)');
-    const [channel, access] = await Promise.all([
-      store.channels.find(request.channel),
-      store.workloadAccess.find(caller.spiffeId, request.channel),
-    ]);
+    const { channel, rememberedFrom } = await lookUpReadable.find(caller.spiffeId, request.channel);
     const target = { tenant: channel?.tenant, channel: request.channel };
     const refuse = (code: Parameters<Authorize['refuse']>[2], detail: string) =>
       authorize.refuse(caller, 'token.release', code, target, detail);
 
     const standing = channel && { ...channel, hasGrant: channel.grant !== undefined };
-    const refusal = releaseVerdict(standing, access !== undefined);
+    const refusal = releaseVerdict(standing, channel?.allowed === true);
     if (!channel) return refuse(refusal ?? 'ACCESS_DENIED', 'unknown channel');
-    if (refusal) return refuse(refusal, access ? `state ${channel.state}` : 'workload has no access');
+    if (refusal) return refuse(refusal, channel.allowed ? `state ${channel.state}` : 'workload has no access');
     if (!channel.grant) return refuse('CONSENT_PENDING', 'no grant');
     const missing = missingScopes(request.scopes, channel.grant.scopes);
     if (missing.length > 0) return refuse('SCOPE_NOT_GRANTED', `not granted: ${missing.join(' ')}`);
 
-    const { token, source } = await find(caller, channel, channel.grant, request.minTtlSeconds);
+    const { token, source } = await find(caller, request, channel, channel.grant, rememberedFrom === undefined);
     const facts = {
       accessToken: fingerprint(token.accessToken.reveal()),
       expiresAt: token.expiresAt.toISOString(),
       source,
       reason: request.reason,
       certificate: caller.certificateSerial,
+      ...(rememberedFrom && { decision: 'remembered', decidedAt: rememberedFrom.toISOString() }),
     };
     await store.audit.append(auditRecord(clock.now(), caller, 'token.release', 'ok', target, facts));
     const { scopes, youtubeChannelId, generation } = channel.grant;
@@ -82,19 +83,20 @@ export function createGetAccessToken(deps: {
 
   async function find(
     caller: Workload,
-    channel: Channel,
-    grant: Grant,
-    minTtlSeconds: number,
+    request: AccessTokenRequest,
+    channel: ReadableChannel,
+    grant: ReadableGrant,
+    canRefresh: boolean,
   ): Promise<{ token: CachedToken; source: 'cache' | 'refresh' | 'cache-despite-failure' }> {
     const cached = grant.accessTokenCacheKey ? await cache.get(channel.tenant, grant.accessTokenCacheKey) : undefined;
     const now = clock.now();
-    const refreshedAt = grant.lastRefreshAt ?? grant.consentedAt;
-    const wanted = minTtlSeconds || defaultMinTtlSeconds;
-    if (cached && isFreshEnough({ expiresAt: cached.expiresAt, refreshedAt }, now, wanted)) {
+    const wanted = request.minTtlSeconds || defaultMinTtlSeconds;
+    if (cached && isFreshEnough({ expiresAt: cached.expiresAt, refreshedAt: grant.refreshedAt }, now, wanted)) {
       return { token: cached, source: 'cache' };
     }
     try {
-      return { token: await refreshChannel(caller, channel.id), source: 'refresh' };
+      if (!canRefresh) throw new BrokerError('STORE_UNAVAILABLE', { detail: 'nothing is refreshed without it' });
+      return { token: await refreshChannel(caller, request.channel), source: 'refresh' };
     } catch (error) {
       const usable = cached && cached.expiresAt.getTime() - clock.now().getTime() >= leastUsefulSeconds * 1000;
       if (usable && asBrokerError(error).row.retry) {

@@ -16,6 +16,10 @@ export interface Metrics {
   changes(count: number): void;
   /** The broker's own certificate ends then. */
   certificateEnds(at: Date): void;
+  /** A group of audit records was written, and where. */
+  recorded(to: 'database' | 'spool', records: number): void;
+  /** Asked, at each scrape, what waits in the spool of audit records. */
+  auditSpool(waiting: () => { readonly records: number; readonly since: Date | undefined }): void;
   /** Asked at each scrape how many received refresh tokens wait on disk to be stored. */
   spooledTokens(count: () => number): void;
   /** Whether a chain of the audit record is not what Vault holds of it; the installation's is `installation`. */
@@ -96,10 +100,51 @@ export function createMetrics(): Metrics {
     registers: [registry],
   });
 
+  const auditRecords = new Counter({
+    name: 'token_broker_audit_records_total',
+    help: 'Audit records that were written in groups, by where: database or spool. What is drained counts for both.',
+    labelNames: ['to'],
+    registers: [registry],
+  });
+  const auditGroups = new Counter({
+    name: 'token_broker_audit_groups_total',
+    help: 'Groups in which audit records were written, by where: database or spool.',
+    labelNames: ['to'],
+    registers: [registry],
+  });
+  new Gauge({
+    name: 'token_broker_audit_spooled_records',
+    help: 'Audit records that wait in the spool for the database.',
+    registers: [registry],
+    collect() {
+      this.set(spooled().records);
+    },
+  });
+  new Gauge({
+    name: 'token_broker_audit_spool_age_seconds',
+    help: 'How long the oldest file of the spool of audit records has waited; 0 where none waits.',
+    registers: [registry],
+    collect() {
+      const { since } = spooled();
+      this.set(since ? Math.max(0, (Date.now() - since.getTime()) / 1000) : 0);
+    },
+  });
+  let spooled: () => { readonly records: number; readonly since: Date | undefined } = () => ({
+    records: 0,
+    since: undefined,
+  });
+
   return {
     rewrapped: (rows) => rewrappedRows.inc(rows),
     rowsToRewrap: (tenant, rows) => rowsToRewrap.set({ tenant }, rows),
     keyFault: (tenant, isFaulty) => keyFaults.set({ tenant }, isFaulty ? 1 : 0),
+    recorded(to, records) {
+      auditGroups.inc({ to });
+      auditRecords.inc({ to }, records);
+    },
+    auditSpool(waiting) {
+      spooled = waiting;
+    },
     refreshed: (result) => refreshes.inc({ result }),
     tokenRequested: (result) => tokenRequests.inc({ result }),
     subscriptionEnded: (result) => subscriptionsEnded.inc({ result }),

@@ -196,6 +196,10 @@ export interface Store {
       channels: readonly string[],
     ): Promise<readonly Pick<WorkloadAccess, 'spiffeId' | 'channel'>[]>;
   };
+  /** What decides about reading a token, for each that is asked about, in their order; undefined where there is no such channel. */
+  findReadable(
+    asks: readonly { readonly spiffeId: string; readonly channel: string }[],
+  ): Promise<readonly (ReadableChannel | undefined)[]>;
   readonly changes: Changes;
   readonly retention: Retention;
   readonly tenantKeys: TenantKeyRecords;
@@ -213,6 +217,19 @@ export interface ChannelStanding extends Pick<Channel, 'id' | 'tenant' | 'state'
   /** 0 before the first grant. */
   readonly generation: number;
   readonly hasGrant: boolean;
+}
+
+/** A channel as a reader of its token needs it. */
+export interface ReadableChannel extends Pick<Channel, 'tenant' | 'state'> {
+  /** Whether the workload that is asked for has access. */
+  readonly allowed: boolean;
+  readonly grant: ReadableGrant | undefined;
+}
+
+export interface ReadableGrant
+  extends Pick<Grant, 'generation' | 'scopes' | 'youtubeChannelId' | 'accessTokenCacheKey' | 'tokenExpiresAt'> {
+  /** When the newest access token was received. */
+  readonly refreshedAt: Date;
 }
 
 /** A change of a channel's state, generation or accesses, whoever made it and however. */
@@ -252,6 +269,11 @@ export interface Changes {
 export interface AuditLog {
   /** Throws AUDIT_UNAVAILABLE: then the act must be refused. */
   append(record: AuditRecord): Promise<void>;
+  /**
+   * Writes records in one transaction, in their order; those that are written already, as after a commit whose answer was
+   * lost, are not written again. Throws STORE_UNAVAILABLE, or INTERNAL where one of them cannot be kept at all.
+   */
+  appendAll(records: readonly AuditRecord[]): Promise<void>;
   /** Newest first. */
   list(filter: {
     readonly tenant?: string;

@@ -1,8 +1,11 @@
 import { BrokerError } from '../errors.ts';
 import type { AuditLog } from '../ports.ts';
 import { toAuditRecord } from './audit-log-row.ts';
+import { writeAuditRecords, writtenRecords } from './audit-writer.ts';
 import type { Database } from './database.ts';
 import { recorded } from './recorded.ts';
+
+const mostTries = 3;
 
 /** The append-only record in the table `audit_log`, whose trigger refuses every change. */
 export function createAuditLog(database: Database): AuditLog {
@@ -12,6 +15,21 @@ export function createAuditLog(database: Database): AuditLog {
         await recorded(database, record, async () => {});
       } catch (error) {
         throw new BrokerError('AUDIT_UNAVAILABLE', { detail: `${record.action} was not recorded`, cause: error });
+      }
+    },
+
+    async appendAll(records) {
+      let missing = records;
+      for (let tries = 1; missing.length > 0; tries += 1) {
+        const now = missing;
+        try {
+          await database.transaction((trx) => writeAuditRecords(trx, now));
+          return;
+        } catch (error) {
+          if (!(error instanceof BrokerError) || error.code !== 'STORE_CONFLICT' || tries === mostTries) throw error;
+        }
+        const written = await database.run((db) => writtenRecords(db, now));
+        missing = now.filter((_, place) => written[place] !== true);
       }
     },
 

@@ -8,6 +8,7 @@ import { createCiphertexts } from './ciphertexts.ts';
 import { createConsents } from './consents.ts';
 import type { Database } from './database.ts';
 import { createOAuthClients } from './oauth-clients.ts';
+import { createReadableChannels } from './readable-channels.ts';
 import { createReceivedGrants } from './received-grants.ts';
 import { createRefreshQueue } from './refresh-queue.ts';
 import { createRetention } from './retention.ts';
@@ -31,6 +32,7 @@ export function createStore({ database }: { readonly database: Database }): Stor
     tenantKeys: createTenantKeyRecords(database),
     ciphertexts: createCiphertexts(database),
     shreds: { ...createShreds(database), ...createStartedShreds(database) },
+    ...createReadableChannels(database),
     audit: createAuditLog(database),
     auditChains: createAuditChains(database),
     auditReader: createAuditReader(database),

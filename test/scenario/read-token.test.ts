@@ -4,9 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { Redis } from 'ioredis';
 import { youtubeScope } from '../fake-google/scopes.ts';
 import { useBroker } from '../support/broker.ts';
-import { useOwnPostgres } from '../support/postgres.ts';
 import { useRedis } from '../support/redis.ts';
-import { migratedDatabase } from '../support/store.ts';
 import { type TestWorkload, useWorkload } from '../support/workload.ts';
 import { owner, useWorld, type World } from '../support/world.ts';
 
@@ -200,17 +198,5 @@ describe('the broker', () => {
       const ttl = await client.pttl(key);
       assert.ok(ttl > 0 && ttl <= 3_600_000, `${key} lives ${ttl} ms`);
     }
-  });
-
-  test('releases nothing that it cannot put on record', async (t) => {
-    const postgres = await useOwnPostgres(t);
-    const world = await useWorld(t, { databaseUrl: await migratedDatabase(postgres.url('postgres')) });
-    const channel = await world.connectedChannel();
-    const workload = await useWorkload(t, world, { reads: [channel] });
-    await workload.getAccessToken({ channelId: channel });
-    await postgres.halt();
-    await assert.rejects(workload.getAccessToken({ channelId: channel }), { code: /^(STORE|AUDIT)_UNAVAILABLE$/ });
-    await postgres.start();
-    await workload.getAccessToken({ channelId: channel });
   });
 });

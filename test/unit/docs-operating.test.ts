@@ -13,6 +13,7 @@ test('docs/operating.md lists our metrics and their labels', async () => {
   metrics.rowsToRewrap('acme', 0);
   metrics.keyFault('acme', false);
   metrics.spooledTokens(() => 0);
+  metrics.recorded('spool', 1);
   const lines = (await metrics.text()).split('\n').filter((line) => line.startsWith('token_broker_'));
   const counted = lines.map((line) => [line.replace(/[ {].*/, ''), /\{(\w+)=/.exec(line)?.[1] ?? '']);
   const documented = tableOf(readDocument('docs/operating.md'), 'Metrics').map(([name, label]) => [

@@ -1,0 +1,266 @@
+/** Records of releases on their way to PostgreSQL: in groups, past one that is refused, through the spool, once each. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { appendFile, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { sql } from 'kysely';
+import { createDatabase } from '../../broker/store/database.ts';
+import { createStore } from '../../broker/store/store.ts';
+import { freePort } from '../../stack/free-port.ts';
+import { until } from '../support/poll.ts';
+import { startRecorder, type TestRecorder } from '../support/recorder.ts';
+import { atEnd, type Scope, useFolder } from '../support/scope.ts';
+import { useStore } from '../support/store.ts';
+import { aRecord, fill } from '../support/store-fixtures.ts';
+
+/** A store whose PostgreSQL is not there. */
+async function storeNowhere(scope: Scope) {
+  const database = createDatabase({ url: await urlOfNothing(), applicationName: 'test' });
+  atEnd(scope, () => database.close());
+  return createStore({ database });
+}
+
+async function urlOfNothing(): Promise<string> {
+  return `postgres://nobody@127.0.0.1:${await freePort()}/nothing`;
+}
+
+async function useRecorder(scope: Scope, given: Parameters<typeof startRecorder>[0]): Promise<TestRecorder> {
+  const recorder = await startRecorder(given);
+  atEnd(scope, recorder.stop);
+  return recorder;
+}
+
+const release = (n: number) => aRecord('token.release', { requestId: `release-${n}`, facts: { n } });
+const many = (count: number) => Array.from({ length: count }, (_, n) => release(n));
+
+/** The facts `n` of the releases on record, oldest first. */
+async function recorded({ store }: Pick<Awaited<ReturnType<typeof useStore>>, 'store'>) {
+  const records = await store.audit.list({ limit: 100_000 });
+  return records
+    .filter(({ action }) => action === 'token.release')
+    .map(({ facts }) => facts.n)
+    .toReversed();
+}
+
+test('writes what arrives while a group is under way as the next group', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store);
+  const recorder = await useRecorder(t, { store, directory: await useFolder(t), patienceMs: 30_000 });
+  await Promise.all(many(2_500).map((record) => recorder.append(record)));
+  assert.deepEqual(recorder.groups, { database: [1_000, 1_000, 500], spool: [] });
+  assert.deepEqual(
+    await recorded({ store }),
+    many(2_500).map(({ facts }) => facts.n),
+  );
+});
+
+test('answers nobody before their record is durable', async (t) => {
+  const { store, database } = await useStore(t);
+  await fill(store);
+  const recorder = await useRecorder(t, { store, directory: await useFolder(t), patienceMs: 30_000 });
+  let answered = 0;
+  let waiting: Promise<unknown> = Promise.resolve();
+  await database.transaction(async (trx) => {
+    // Whoever records waits for this row.
+    await sql`select from audit_chains for update`.execute(trx);
+    waiting = Promise.all(many(20).map((record) => recorder.append(record).then(() => (answered += 1))));
+    // On another connection: within a transaction the view stays as it was first seen.
+    await until('the group waits for the chain', async () => {
+      const { rows } = await database.run((db) =>
+        sql`select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`.execute(db),
+      );
+      return rows.length > 0;
+    });
+    assert.equal(answered, 0);
+  });
+  await waiting;
+  assert.equal(answered, 20);
+  assert.equal((await recorded({ store })).length, 20);
+});
+
+test('answers from the spool only what is in its files', async (t) => {
+  const directory = await useFolder(t);
+  const recorder = await useRecorder(t, { store: await storeNowhere(t), directory });
+  await Promise.all(
+    many(300).map(async (record) => {
+      await recorder.append(record);
+      const texts = await Promise.all(
+        (await readdir(directory)).map((file) => readFile(join(directory, file), 'utf8')),
+      );
+      assert.ok(texts.join('').includes(`"requestId":"${record.requestId}"`), record.requestId);
+    }),
+  );
+  assert.ok(recorder.groups.spool.length < 300, 'each record was synced alone');
+});
+
+test('a record that the database refuses fails alone', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store);
+  const recorder = await useRecorder(t, { store, directory: await useFolder(t), patienceMs: 30_000 });
+  // More than an index takes.
+  const bad = aRecord('token.release', { tenant: randomBytes(20_000).toString('base64') });
+  const all = [...many(10), bad, ...many(20).slice(10)];
+  const outcomes = await Promise.allSettled(all.map((record) => recorder.append(record)));
+  assert.deepEqual(
+    outcomes.map(({ status }) => status),
+    all.map((record) => (record === bad ? 'rejected' : 'fulfilled')),
+  );
+  assert.deepEqual(
+    await recorded({ store }),
+    many(20).map(({ facts }) => facts.n),
+  );
+});
+
+test('refuses where neither database nor spool can be written', async (t) => {
+  const store = await storeNowhere(t);
+  const full = await useRecorder(t, { store, directory: await useFolder(t), mostBytes: 2_000 });
+  const outcomes = [];
+  for (const record of many(20)) outcomes.push(await full.append(record).then(() => 'ok', codeOf));
+  assert.equal(outcomes[0], 'ok');
+  assert.equal(outcomes.at(-1), 'AUDIT_UNAVAILABLE');
+  await assert.rejects(full.check(), { code: 'AUDIT_UNAVAILABLE' });
+  assert.equal(full.spool.waiting().records, outcomes.filter((outcome) => outcome === 'ok').length);
+});
+
+test('drains what an earlier process has left, without its torn last line, and sets a refused record aside', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store);
+  const directory = await useFolder(t);
+  const before = await startRecorder({ store: await storeNowhere(t), directory });
+  for (const record of many(5)) await before.append(record);
+  const bad = aRecord('token.release', { tenant: randomBytes(20_000).toString('base64') });
+  await before.append(bad);
+  await before.append(release(5));
+  await before.stop();
+  const [file = ''] = await readdir(directory);
+  await appendFile(join(directory, file), '{"at":"2026-03-01T12:00:00.000Z","action":"token.rel');
+
+  const after = await useRecorder(t, { store, directory, patienceMs: 30_000 });
+  after.start();
+  await until('the spool is empty', () => after.spool.isEmpty());
+  assert.deepEqual(await recorded({ store }), [0, 1, 2, 3, 4, 5]);
+  assert.deepEqual(await readdir(directory), ['refused.txt']);
+  assert.ok((await readFile(join(directory, 'refused.txt'), 'utf8')).includes(bad.requestId));
+  assert.equal(after.faults.length, 1);
+});
+
+test('writes once what was written although nobody heard of it', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store);
+  const directory = await useFolder(t);
+  // The answer gets lost after the commit.
+  const deaf = {
+    ...store,
+    audit: { ...store.audit, appendAll: lost(store.audit.appendAll) },
+    check: () => lost(store.check)(),
+  };
+  const recorder = await useRecorder(t, { store: deaf, directory });
+  for (const record of many(3)) await recorder.append(record);
+  assert.deepEqual(recorder.groups.database, []);
+  assert.equal(recorder.spool.waiting().records, 3);
+  assert.deepEqual(await recorded({ store }), [0]);
+
+  const next = await useRecorder(t, { store, directory, patienceMs: 30_000 });
+  next.start();
+  await until('the spool is empty', () => next.spool.isEmpty());
+  assert.deepEqual(await recorded({ store }), [0, 1, 2]);
+});
+
+test('two processes on one directory lose nothing and write nothing twice', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store);
+  const directory = await useFolder(t);
+  const one = await useRecorder(t, { store: await storeNowhere(t), directory });
+  await Promise.all(many(100).map((record) => one.append(record)));
+  // Takes the other's file over, although that is alive.
+  const two = await useRecorder(t, { store, directory, patienceMs: 30_000 });
+  two.start();
+  for (const record of many(200).slice(100)) await one.append(record);
+  await until('the spool is empty', () => two.spool.isEmpty());
+  const three = await useRecorder(t, { store, directory, patienceMs: 30_000 });
+  three.start();
+  await until('the spool is empty', () => three.spool.isEmpty());
+  const numbers = await recorded({ store });
+  assert.deepEqual(
+    numbers,
+    many(200).map(({ facts }) => facts.n),
+  );
+});
+
+test('killed while it appends and again and again while it drains, it has each answered record once, in order', async (t) => {
+  const { store, url } = await useStore(t);
+  await fill(store);
+  const directory = await useFolder(t);
+
+  const appending = startProcess(t, await urlOfNothing(), directory, 'append');
+  const answered: string[] = [];
+  for await (const line of appending.lines) {
+    if (line.startsWith('answered ')) answered.push(line.slice('answered '.length));
+    if (answered.length === 300) appending.child.kill('SIGKILL');
+  }
+  // Enough for several groups; the process above syncs each record alone.
+  const more = many(4_000).map((record) => `${JSON.stringify(record)}\n`);
+  await writeFile(join(directory, '999999999999999-more.jsonl'), more.join(''), { mode: 0o600 });
+
+  let kills = 0;
+  for (let empty = false; !empty; ) {
+    const draining = startProcess(t, url, directory, 'drain');
+    for await (const line of draining.lines) {
+      // Written, and not yet taken off the spool.
+      if (kills < 4 && line === 'group database') {
+        draining.child.kill('SIGKILL');
+        kills += 1;
+        break;
+      }
+      if (line === 'empty') {
+        empty = true;
+        break;
+      }
+    }
+    draining.child.kill('SIGKILL');
+    await draining.ended;
+  }
+  assert.equal(kills, 4);
+  const ids = (await store.audit.list({ limit: 100_000 }))
+    .filter(({ action }) => action === 'token.release')
+    .map(({ requestId }) => requestId)
+    .toReversed();
+  assert.equal(new Set(ids).size, ids.length, 'a record is there twice');
+  const appended = ids.filter((id) => !id.startsWith('release-'));
+  assert.deepEqual(appended.slice(0, answered.length), answered);
+  assert.deepEqual(
+    ids.filter((id) => id.startsWith('release-')),
+    many(4_000).map(({ requestId }) => requestId),
+  );
+});
+
+function startProcess(t: TestContext, url: string, directory: string, task: string) {
+  const program = fileURLToPath(new URL('../support/recorder-process.ts', import.meta.url));
+  const child: ChildProcess = spawn(process.execPath, [program, url, directory, task], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = once(child, 'close');
+  atEnd(t, async () => {
+    child.kill('SIGKILL');
+    await ended;
+  });
+  assert.ok(child.stdout);
+  return { child, ended, lines: createInterface({ input: child.stdout }) };
+}
+
+/** Does it, and never says so. */
+function lost<A extends unknown[]>(step: (...given: A) => Promise<unknown>): (...given: A) => Promise<void> {
+  return async (...given) => {
+    await step(...given);
+    await new Promise(() => {});
+  };
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
+}
