@@ -1,0 +1,191 @@
+/** The key keeper on a real Vault and a real PostgreSQL: alone, beside another, killed, and on a schedule. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Secret } from '../../broker/domain/secret.ts';
+import type { Store, TenantKeys } from '../../broker/ports.ts';
+import { createTenantKeys } from '../../broker/vault/tenant-keys.ts';
+import { brokerRole } from '../../vault-policies/layout.ts';
+import { createKeeper } from '../support/key-keeper.ts';
+import { until } from '../support/poll.ts';
+import { useStore } from '../support/store.ts';
+import { anActiveChannel, aRecord, fill } from '../support/store-fixtures.ts';
+import { credentialFiles, useSetUpVault } from '../support/vault-set-up.ts';
+
+const day = 86_400_000;
+const vault = await useSetUpVault({ after });
+const { transit, approle } = vault.layout.mounts;
+const connection = await vault.asBroker();
+let worlds = 0;
+
+/** Adds a tenant prefix to the names of keys, so that each test has a key of its own. */
+async function keysOfTheirOwn(): Promise<{ keys: TenantKeys; name: string }> {
+  worlds++;
+  const name = `acme-${worlds}`;
+  const keys = createTenantKeys({ vault: connection, transit });
+  await keys.create(name);
+  return { keys, name };
+}
+
+async function fillRows(store: Store, keys: TenantKeys, name: string, count: number): Promise<readonly string[]> {
+  await store.tenants.create({ name, admins: [], createdAt: new Date() }, aRecord('tenant.create', { tenant: name }));
+  const ids = Array.from({ length: count }, (_row, index) => `ch_${name}_${String(index).padStart(5, '0')}`);
+  for (const id of ids) {
+    const refreshTokenEncrypted = await keys.encrypt(
+      { tenant: name, channel: id, generation: 1 },
+      new Secret(`token of ${id}`),
+    );
+    const channel = anActiveChannel({ id, tenant: name, name: id.replaceAll('_', '-') }, { refreshTokenEncrypted });
+    await store.channels.create(channel, aRecord('channel.add', { channel: id, tenant: name }));
+  }
+  return ids;
+}
+
+async function assertAllOpen(store: Store, keys: TenantKeys, name: string, ids: readonly string[], version: number) {
+  assert.deepEqual(await store.ciphertexts.countByKeyVersion(name), [{ version, rows: ids.length }]);
+  for (const id of ids) {
+    const ciphertext = (await store.channels.find(id))?.grant?.refreshTokenEncrypted ?? '';
+    const opened = await keys.decrypt({ tenant: name, channel: id, generation: 1 }, ciphertext);
+    assert.equal(opened.reveal(), `token of ${id}`);
+  }
+}
+
+async function rewraps(store: Store, name: string): Promise<readonly object[]> {
+  const records = await store.audit.list({ tenant: name, limit: 200 });
+  return records.filter(({ action }) => action === 'tenant.key-rewrap').map(({ facts }) => facts);
+}
+
+test('two keepers at once do the work once', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store);
+  const { keys, name } = await keysOfTheirOwn();
+  const ids = await fillRows(store, keys, name, 30);
+  await keys.rotate(name);
+  let moved = 0;
+  const onRewrapped = (rows: number) => {
+    moved += rows;
+  };
+  const onFault = () => undefined;
+  const sent: number[] = [];
+  const counting: TenantKeys = {
+    ...keys,
+    rewrapBatch: (of, ciphertexts) => {
+      sent.push(ciphertexts.length);
+      return keys.rewrapBatch(of, ciphertexts);
+    },
+  };
+  const keepers = [1, 2].map(() => createKeeper({ store, keys: counting, onRewrapped, onFault }).keeper);
+  await Promise.all(keepers.map((keeper) => keeper.runOnce()));
+  assert.equal(moved, ids.length);
+  assert.deepEqual(sent, [ids.length]);
+  await assertAllOpen(store, keys, name, ids, 2);
+  assert.equal((await rewraps(store, name)).length, 1);
+});
+
+test('a keeper that is killed in the middle loses nothing, and another goes on when its claim has lapsed', async (t) => {
+  const { store, url } = await useStore(t);
+  await fill(store);
+  const { keys, name } = await keysOfTheirOwn();
+  const ids = await fillRows(store, keys, name, 20);
+  await keys.rotate(name);
+  const files = await credentialFiles(t, vault.operator, vault.layout, brokerRole);
+  const child = spawn(process.execPath, [fileURLToPath(new URL('../support/key-keeper-process.ts', import.meta.url))], {
+    env: {
+      PATH: process.env.PATH,
+      DATABASE_URL: url,
+      VAULT_ADDR: vault.address,
+      TRANSIT: transit,
+      APPROLE: approle,
+      ROLE_ID: files.roleIdFile,
+      SECRET_ID: files.secretIdFile,
+    },
+    stdio: 'inherit',
+  });
+  const ended = once(child, 'exit');
+  const movedRows = async () =>
+    (await store.ciphertexts.countByKeyVersion(name)).find(({ version }) => version === 2)?.rows ?? 0;
+  await until('some rows are moved', async () => (await movedRows()) > 0, 30_000);
+  child.kill('SIGKILL');
+  await ended;
+  const before = await movedRows();
+  assert.ok(before < ids.length, 'it was killed too late');
+
+  const onFault = () => undefined;
+  await createKeeper({ store, keys, onFault }).keeper.runOnce();
+  assert.equal(await movedRows(), before, 'the claim of the one that was killed did not hold');
+  const later = { now: () => new Date(Date.now() + 61_000) };
+  await createKeeper({ store, keys, clock: later, onFault }).keeper.runOnce();
+  await assertAllOpen(store, keys, name, ids, 2);
+  assert.deepEqual(await rewraps(store, name), [{ failed: 0, rows: ids.length - before, version: 2 }]);
+});
+
+test('a schedule rotates when the version is old enough, rewraps, and raises the minimum after the grace', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store);
+  const { keys, name } = await keysOfTheirOwn();
+  const ids = await fillRows(store, keys, name, 3);
+  const record = aRecord('tenant.key-schedule', { tenant: name });
+  await store.tenantKeys.setSchedule(name, 90 * day, record);
+  const keepAt = async (days: number) => {
+    const clock = { now: () => new Date(Date.now() + days * day) };
+    const { keeper } = createKeeper({ store, keys, clock, graceMs: day, onFault: () => undefined });
+    await keeper.runOnce();
+    const key = await keys.describe(name);
+    assert.ok('newestVersion' in key);
+    return [key.newestVersion, key.minVersion];
+  };
+  assert.deepEqual(await keepAt(0), [1, 1]);
+  assert.deepEqual(await keepAt(89), [1, 1]);
+  assert.deepEqual(await keepAt(90.1), [2, 1]);
+  await assertAllOpen(store, keys, name, ids, 2);
+  // Vault dates the new version by its own clock, which stays: another rotation is due, and the grace is counted anew.
+  await store.tenantKeys.setSchedule(
+    name,
+    900 * day,
+    aRecord('tenant.key-schedule', { tenant: name, facts: { n: 2 } }),
+  );
+  assert.deepEqual(await keepAt(90.5), [2, 1]);
+  assert.deepEqual(await keepAt(91.2), [2, 2]);
+  assert.equal((await store.tenantKeys.find(name))?.minVersion, 2);
+  await assertAllOpen(store, keys, name, ids, 2);
+});
+
+test('rows of an older version that are written during a rewrap are moved as well', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store);
+  const { keys, name } = await keysOfTheirOwn();
+  const [late = ''] = await fillRows(store, keys, name, 2);
+  const old = await keys.encrypt({ tenant: name, channel: late, generation: 1 }, new Secret(`newer of ${late}`));
+  await keys.rotate(name);
+  let isFirst = true;
+  const interrupted: TenantKeys = {
+    ...keys,
+    rewrapBatch: async (of, ciphertexts) => {
+      const results = await keys.rewrapBatch(of, ciphertexts);
+      if (!isFirst) return results;
+      isFirst = false;
+      // A refresh that brought another token, encrypted before the rotation, writes just before the keeper does.
+      const now = new Date();
+      const claim = await store.channels.claim(late, now, new Date(now.getTime() + 60_000));
+      assert.ok(claim);
+      const success = {
+        accessTokenCacheKey: 'token:late:1',
+        tokenExpiresAt: new Date(now.getTime() + 3_600_000),
+        refreshedAt: now,
+        refreshDueAt: new Date(now.getTime() + 1_800_000),
+        rotated: { refreshTokenEncrypted: old, refreshTokenHash: 'hash-newer' },
+      };
+      await store.channels.refreshed(claim, success, aRecord('token.refresh', { tenant: name, channel: late }));
+      return results;
+    },
+  };
+  await createKeeper({ store, keys: interrupted }).keeper.runOnce();
+  assert.deepEqual(await store.ciphertexts.countByKeyVersion(name), [{ version: 2, rows: 2 }]);
+  const ciphertext = (await store.channels.find(late))?.grant?.refreshTokenEncrypted ?? '';
+  assert.equal(
+    (await keys.decrypt({ tenant: name, channel: late, generation: 1 }, ciphertext)).reveal(),
+    `newer of ${late}`,
+  );
+});
