@@ -10,8 +10,8 @@ export interface Rewrapped {
   readonly failed: readonly { readonly row: string; readonly problem: string }[];
 }
 
-/** Rows in one request to Vault and one statement of PostgreSQL. */
-export const rewrapBatchRows = 500;
+/** Rows in one request to Vault and one statement of PostgreSQL. OpenBao refuses JSON of a thousand strings: 249 rows. */
+export const rewrapBatchRows = 200;
 
 const kinds: readonly CiphertextKind[] = ['grant', 'received', 'verifier'];
 

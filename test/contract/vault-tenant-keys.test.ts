@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { z } from 'zod';
 import { Secret } from '../../broker/domain/secret.ts';
+import { rewrapBatchRows } from '../../broker/flow/rewrap-ciphertexts.ts';
 import type { EncryptionContext } from '../../broker/ports.ts';
 import { createTenantKeys } from '../../broker/vault/tenant-keys.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
@@ -75,6 +76,19 @@ test('a ciphertext that cannot be rewrapped is named in its place and does not h
   const last = results.at(-1);
   assert.ok(last && 'ciphertext' in last);
   assert.equal((await keys.decrypt(at('two'), last.ciphertext)).reveal(), '1//2');
+});
+
+test('a batch as large as the key keeper makes is taken by the server, and so are as many encryptions at once', async () => {
+  await keys.create('many');
+  const places = Array.from({ length: 600 }, (_each, index) => ({
+    tenant: 'many',
+    channel: `c${index}`,
+    generation: 1,
+  }));
+  const ciphertexts = await Promise.all(places.map((each) => keys.encrypt(each, new Secret('1//refresh'))));
+  const batch = places.map((each, index) => ({ ...each, ciphertext: ciphertexts[index] ?? '' }));
+  const results = await keys.rewrapBatch('many', batch.slice(0, rewrapBatchRows));
+  assert.ok(results.every((result) => 'ciphertext' in result));
 });
 
 test('a key tells its versions and its minimum, below which nothing opens any more', async () => {

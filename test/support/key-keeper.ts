@@ -22,7 +22,7 @@ export function createKeeper(parts: KeeperParts) {
   return createTenantKeyFlows({
     store,
     keys,
-    dataKeys: { current: unused, unwrap: unused, keyVersionIs: nothing },
+    dataKeys: { current: unused, unwrap: unused, keyVersionIs: nothing, forget: nothing },
     identityClock: clock,
     keySettings: {
       pollIntervalMs: 60_000,
