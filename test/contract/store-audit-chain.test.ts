@@ -5,8 +5,12 @@ import { appended, type ChainHead, emptyChain } from '../../broker/domain/audit-
 import { toAuditRecord } from '../../broker/store/audit-log-row.ts';
 import { writeAuditRecords } from '../../broker/store/audit-writer.ts';
 import { createDatabase, type Database } from '../../broker/store/database.ts';
+import { migrate } from '../../broker/store/migrate.ts';
 import { createStore } from '../../broker/store/store.ts';
+import { databaseRoles, giveToOwner, urlAs } from '../../stack/postgres-roles.ts';
 import { useCommitCutter } from '../support/commit-cutter.ts';
+import { migrateUpTo } from '../support/old-database.ts';
+import { adminUrlOf, ownerUrl, useDatabase } from '../support/postgres.ts';
 import { atEnd } from '../support/scope.ts';
 import { useConnection, useStore } from '../support/store.ts';
 import {
@@ -154,6 +158,26 @@ test('a tenant, and the retry of a state that was changed, are not made twice', 
   await unlucky.tenants.create(tenant, created);
   await assert.rejects(store.tenants.create(tenant, aRecord('tenant.create')), { code: 'ALREADY_EXISTS' });
   assert.equal(await checkedLength(database, 'acme'), 1);
+});
+
+test('chains what an older broker recorded, each tenant’s in the order of writing', async (t) => {
+  const url = await useDatabase(t);
+  const name = new URL(url).pathname.slice(1);
+  await giveToOwner(adminUrlOf(url), name);
+  const owner = useConnection(t, ownerUrl(url));
+  await migrateUpTo(owner, '0005-audit-log');
+  await owner.run((db) =>
+    sql`insert into tenants values ('acme', '{}', now()), ('other', '{}', now());
+      insert into audit_log (at, action, result, caller_kind, caller, request_id, tenant, facts)
+        select '2026-03-01T12:00:00.123Z'::timestamptz + n * interval '1 ms', 'token.release', 'ok', 'person', 'alice', 'req',
+          case n % 3 when 0 then 'acme' when 1 then 'other' else 'gone' end, jsonb_build_object('z', n, 'a', 'é')
+        from generate_series(1, 6000) n`.execute(db),
+  );
+  await migrate({ url: ownerUrl(url), applicationName: 'test', runtimeRole: databaseRoles.runtime });
+  for (const chain of ['acme', 'other', '']) assert.equal(await checkedLength(owner, chain), 2_000);
+  const store = createStore({ database: useConnection(t, urlAs('runtime', adminUrlOf(url), name)) });
+  await store.audit.append(aRecord('token.release'));
+  assert.equal(await checkedLength(owner, 'acme'), 2_001);
 });
 
 test('only lets chains grow', async (t) => {
