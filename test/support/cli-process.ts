@@ -35,7 +35,14 @@ export async function runHere(env: NodeJS.ProcessEnv, ...words: readonly string[
     streams: { stdin: Readable.from([]), stdout, stderr },
     version: 'test',
     processes: { serve: others, migrate: others, retention: { plan: others, run: others } },
-    vault: { plan: others, apply: others, addWorkload: others, issueCredential: others },
+    vault: {
+      plan: others,
+      apply: others,
+      addWorkload: others,
+      issueCredential: others,
+      destroyTenantKey: others,
+      tenantKeyPath: others,
+    },
   });
   const [shown, said, exitCode] = await Promise.all([
     text(stdout),
