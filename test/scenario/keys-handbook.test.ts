@@ -16,7 +16,8 @@ const run = promisify(execFile);
 const blocks = [...readDocument('docs/keys.md').matchAll(/^```sh\n([\s\S]*?)^```/gm)].map(([, block = '']) => block);
 const commands = blocks.flatMap((block) => block.trim().split('\n'));
 
-test('each command of the handbook works as it is written, in its order', async (t) => {
+// Some twenty programs are started one after the other.
+test('each command of the handbook works as it is written, in its order', { timeout: 240_000 }, async (t) => {
   const own = await useOwnVault(t);
   const vault = await useSetUpVault(t, own);
   const world = await useWorld(t, { vault, settings: { BROKER_KEY_POLL_INTERVAL: '200ms', BROKER_KEY_GRACE: '1s' } });
