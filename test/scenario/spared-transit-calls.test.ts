@@ -16,12 +16,19 @@ test('ten thousand reads of valid tokens cost no call of transit', { timeout: 24
   const world = await useWorld(t, {
     vault: { ...vault, address: front.address },
     redisUrl: (await useRedis(t)).url,
-    // Vault names itself by its own address.
-    settings: { BROKER_OIDC_ISSUER: `${vault.address}/v1/identity/oidc` },
+    settings: {
+      // Vault names itself by its own address.
+      BROKER_OIDC_ISSUER: `${vault.address}/v1/identity/oidc`,
+      // What looks at keys and signs the record in the background is no part of a read.
+      BROKER_KEY_POLL_INTERVAL: '24h',
+      BROKER_AUDIT_CHECKPOINT_INTERVAL: '24h',
+      BROKER_AUDIT_CHECKPOINT_RECORDS: '1000000',
+    },
   });
   const channels = [await world.connectedChannel('one'), await world.connectedChannel('two')];
   const workload = await useWorkload(t, world, { reads: channels });
   const transit = () => front.requests.filter((line) => line.includes(`${vault.layout.mounts.transit}/`)).length;
+  await world.broker.checkpointDue();
   const before = transit();
   assert.ok(before > 0, 'the consents called transit, and the front saw it');
 
@@ -35,7 +42,7 @@ test('ten thousand reads of valid tokens cost no call of transit', { timeout: 24
   await Promise.all(Array.from({ length: 100 }, reader));
   const calls = transit() - before;
   t.diagnostic(`${reads} reads: ${calls} calls of transit, ratio ${calls / reads}`);
-  assert.equal(calls, 0);
+  assert.deepEqual(front.requests.filter((line) => line.includes(`${vault.layout.mounts.transit}/`)).slice(before), []);
 
   const counts = await (await fetch(`${world.broker.operationsUrl}/metrics`)).text();
   assert.match(counts, new RegExp(`^token_broker_token_requests_total\\{result="ok"\\} ${reads}$`, 'm'));

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { Secret } from '../../broker/domain/secret.ts';
 import type { VaultConnection } from '../../broker/vault/connection.ts';
 import type { VaultLayout } from '../../vault-policies/layout.ts';
+import { until } from './poll.ts';
 
 /** Somebody who can log in to Vault. */
 export interface Person {
@@ -17,6 +18,8 @@ export interface Person {
 const id = z.object({ id: z.string() });
 const login = z.object({ auth: z.object({ client_token: z.string() }) });
 const identity = z.object({ data: z.object({ token: z.string() }) });
+const header = z.object({ kid: z.string() });
+const published = z.object({ keys: z.array(header) });
 
 /**
  * Makes a person with a password login, an entity of that name, and the groups, which are made as well.
@@ -59,9 +62,23 @@ export async function createPerson(
       const response = await fetch(`${address}/v1/identity/oidc/token/${layout.identity.role}`, {
         headers: { 'X-Vault-Token': (await logIn()).reveal() },
       });
-      return identity.parse(await response.json()).data.token;
+      const { token } = identity.parse(await response.json()).data;
+      await keyIsPublished(address, token);
+      return token;
     },
   };
+}
+
+/**
+ * HashiCorp Vault keeps the list of public keys for a moment, so that a key made just now may be missing in it; whoever
+ * checks the token then takes it for forged.
+ */
+async function keyIsPublished(address: string, token: string): Promise<void> {
+  const { kid } = header.parse(JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()));
+  await until('the key of the identity token is published', async () => {
+    const response = await fetch(`${address}/v1/identity/oidc/.well-known/keys`);
+    return published.parse(await response.json()).keys.some((key) => key.kid === kid);
+  });
 }
 
 async function join(operator: VaultConnection, group: string, member: string): Promise<void> {
