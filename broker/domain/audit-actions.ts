@@ -35,6 +35,7 @@ export const auditActions = {
   'oauth-client.disable': { kind: 'update', what: 'Switch an OAuth client off' },
   'oauth-client.enable': { kind: 'update', what: 'Switch an OAuth client on' },
   'oauth-client.set-dpop': { kind: 'update', what: 'Say whether new grants of an OAuth client are bound' },
+  'oauth-client.set-publishing': { kind: 'update', what: 'Say which publishing status an OAuth client has at Google' },
   'oauth-client.rotate-secret': { kind: 'update', what: 'Put a new secret of an OAuth client in front' },
   'oauth-client.retire-secret': { kind: 'delete', what: 'End the former secrets of an OAuth client' },
   'oauth-client.rotate-dpop-key': { kind: 'update', what: 'Make a new version of a DPoP key' },

@@ -1,5 +1,6 @@
 import { auditRecord } from '../domain/audit-record.ts';
 import type { Person } from '../domain/caller.ts';
+import type { Publishing } from '../domain/oauth-client.ts';
 import type { Secret } from '../domain/secret.ts';
 import { BrokerError } from '../errors.ts';
 import type { Clock, DpopKeys, OAuthClientSecrets, Store, StoredOAuthClient } from '../ports.ts';
@@ -12,6 +13,7 @@ export interface NewOAuthClient {
   readonly clientSecret: Secret<string>;
   /** Bind the client's grants to a key in Vault (RFC 9449). */
   readonly dpop: boolean;
+  readonly publishing: Publishing;
 }
 
 /** Adds an OAuth client: its secret goes to Vault KV, its DPoP key is made in transit, the rest to the database. */
@@ -32,10 +34,11 @@ export function createAddOAuthClient(deps: {
       throw invalid('client_secret: 1 to 512 printable characters without spaces');
     }
     if (await store.oauthClients.find(input.name)) throw new BrokerError('ALREADY_EXISTS');
-    const client = { name: input.name, clientId: input.clientId, dpop: input.dpop, createdAt: clock.now() };
+    const { name, clientId, dpop, publishing } = input;
+    const client = { name, clientId, dpop, publishing, createdAt: clock.now() };
     await storeSecret(secrets, client.name, input.clientSecret);
     if (client.dpop) await dpopKeys.create(client.name);
-    const facts = { oauthClient: client.name, clientId: client.clientId, dpop: client.dpop };
+    const facts = { oauthClient: name, clientId, dpop, publishing };
     await store.oauthClients.create(client, auditRecord(clock.now(), caller, 'oauth-client.add', 'ok', {}, facts));
     return client;
   };

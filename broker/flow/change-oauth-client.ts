@@ -1,5 +1,6 @@
 import { type AuditAction, auditRecord } from '../domain/audit-record.ts';
 import type { Person } from '../domain/caller.ts';
+import type { Publishing } from '../domain/oauth-client.ts';
 import { BrokerError } from '../errors.ts';
 import type { Clock, DpopKeys, Store, StoredOAuthClient } from '../ports.ts';
 import type { Authorize } from './authorize.ts';
@@ -50,6 +51,18 @@ export function createSetDpop(deps: ChangeOAuthClientDeps) {
     const facts = { oauthClient: client.name, dpop: input.dpop };
     const changed = { ...client, dpop: input.dpop };
     const record = auditRecord(deps.clock.now(), caller, 'oauth-client.set-dpop', 'ok', {}, facts);
+    await deps.store.oauthClients.change(changed, record);
+    return changed;
+  };
+}
+
+/** Says which publishing status the client has at Google: why its grants end is read from it, and nothing else. */
+export function createSetPublishing(deps: Omit<ChangeOAuthClientDeps, 'dpopKeys'>) {
+  return async (caller: Person, input: { name: string; publishing: Publishing }): Promise<StoredOAuthClient> => {
+    const client = await oauthClientFor(deps, caller, 'oauth-client.set-publishing', input.name);
+    const facts = { oauthClient: client.name, publishing: input.publishing };
+    const changed = { ...client, publishing: input.publishing };
+    const record = auditRecord(deps.clock.now(), caller, 'oauth-client.set-publishing', 'ok', {}, facts);
     await deps.store.oauthClients.change(changed, record);
     return changed;
   };

@@ -21,7 +21,7 @@ import { createAllowWorkload } from './allow-workload.ts';
 import { createApplyRetention, type RetentionSettings } from './apply-retention.ts';
 import { createAuthorize } from './authorize.ts';
 import { createBeginConsent } from './begin-consent.ts';
-import { createEnableOAuthClient, createSetDpop } from './change-oauth-client.ts';
+import { createEnableOAuthClient, createSetDpop, createSetPublishing } from './change-oauth-client.ts';
 import { createCompleteConsent } from './complete-consent.ts';
 import { createContinueShreds } from './continue-shreds.ts';
 import { createCreateTenant } from './create-tenant.ts';
@@ -148,6 +148,7 @@ export function createFlows(given: FlowDeps) {
     enableOAuthClient: createEnableOAuthClient({ ...deps, onEnabled: () => scheduler.wake() }),
     showOAuthClient: createShowOAuthClient(deps),
     setDpop: createSetDpop(deps),
+    setPublishing: createSetPublishing(deps),
     rotateClientSecret: createRotateClientSecret(deps),
     retireClientSecrets: createRetireClientSecrets(deps),
     rotateDpopKey: createRotateDpopKey(deps),

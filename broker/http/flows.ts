@@ -17,6 +17,7 @@ export type AdminFlows = Pick<
   | 'showOAuthClient'
   | 'enableOAuthClient'
   | 'setDpop'
+  | 'setPublishing'
   | 'rotateClientSecret'
   | 'retireClientSecrets'
   | 'rotateDpopKey'

@@ -2,6 +2,7 @@
 import type { AuditRecord } from '../domain/audit-record.ts';
 import type { Channel, ChannelState, Grant, StateReason } from '../domain/channel.ts';
 import type { Consent, ConsentFailure } from '../domain/consent.ts';
+import type { Publishing } from '../domain/oauth-client.ts';
 import type { TenantState } from '../domain/shred.ts';
 import type { AuditReader } from './audit.ts';
 import type { AuditChains } from './audit-chain.ts';
@@ -22,6 +23,8 @@ export interface Tenant extends NewTenant {
 }
 
 export interface StoredOAuthClient extends OAuthClient {
+  /** As an operator said it; refresh tokens of a client in testing end after seven days. */
+  readonly publishing: Publishing;
   readonly createdAt: Date;
   /** Since when it is switched off; absent where it is in use. */
   readonly disabledAt?: Date | undefined;
@@ -92,7 +95,7 @@ export interface Store {
   readonly oauthClients: {
     /** Throws ALREADY_EXISTS. */
     create(client: StoredOAuthClient, record: AuditRecord): Promise<void>;
-    /** Writes whether it binds new grants, and whether it is switched off. */
+    /** Writes whether it binds new grants, its publishing status, and whether it is switched off. */
     change(client: StoredOAuthClient, record: AuditRecord): Promise<void>;
     find(name: string): Promise<StoredOAuthClient | undefined>;
     list(): Promise<readonly StoredOAuthClient[]>;

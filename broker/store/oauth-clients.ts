@@ -16,6 +16,7 @@ export function createOAuthClients(database: Database): Store['oauthClients'] {
             name: client.name,
             client_id: client.clientId,
             dpop: client.dpop,
+            publishing: client.publishing,
             created_at: client.createdAt,
           })
           .execute();
@@ -25,7 +26,7 @@ export function createOAuthClients(database: Database): Store['oauthClients'] {
       recorded(database, record, async (trx) => {
         const result = await trx
           .updateTable('oauth_clients')
-          .set({ dpop: client.dpop, disabled_at: client.disabledAt ?? null })
+          .set({ dpop: client.dpop, publishing: client.publishing, disabled_at: client.disabledAt ?? null })
           .where('name', '=', client.name)
           .executeTakeFirst();
         expectChanged(result, `there is no OAuth client ${client.name}`);
@@ -57,7 +58,7 @@ export function createOAuthClients(database: Database): Store['oauthClients'] {
 function clientsOf(db: Kysely<Schema>) {
   return db
     .selectFrom('oauth_clients')
-    .select(['name', 'client_id as clientId', 'dpop', 'created_at as createdAt', 'disabled_at']);
+    .select(['name', 'client_id as clientId', 'dpop', 'publishing', 'created_at as createdAt', 'disabled_at']);
 }
 
 function toClient({ disabled_at: disabledAt, ...row }: StoredOAuthClient & { disabled_at: Date | null }) {

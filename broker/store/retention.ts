@@ -29,7 +29,8 @@ export function createRetention(database: Database): Retention {
           items.filter(({ kind }) => kinds.includes(kind)).map(({ id }) => id);
         const scrubbed = await sql`
           update channels set
-              refresh_token_encrypted = null, refresh_token_hash = null, dpop_key_version = null, scopes = null,
+              refresh_token_encrypted = null, refresh_token_hash = null, refresh_token_prefix_hash = null,
+              refresh_token_expires_at = null, security_event = null, security_event_at = null, dpop_key_version = null, scopes = null,
               consented_at = null, google_subject = null, youtube_channel_id = null, youtube_title = null,
               access_token_cache_key = null, token_expiry = null, last_refresh = null, refresh_due_at = null,
               refresh_failures = 0, last_failure = null, claimed_until = null, scrubbed_at = ${at}

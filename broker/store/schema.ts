@@ -3,6 +3,7 @@ import type { ColumnType, GeneratedAlways } from 'kysely';
 import type { AuditRecord } from '../domain/audit-record.ts';
 import type { ChannelState, StateReason } from '../domain/channel.ts';
 import type { ConsentFailure, ConsentStatus } from '../domain/consent.ts';
+import type { Publishing } from '../domain/oauth-client.ts';
 import type { RevocationOutcome, ShredProof, ShredState, TenantState } from '../domain/shred.ts';
 import type { TenantKeyFault } from '../domain/tenant-key.ts';
 
@@ -45,6 +46,7 @@ interface OAuthClientsTable {
   dpop: boolean;
   created_at: Date;
   disabled_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
+  publishing: ColumnType<Publishing, Publishing | undefined, Publishing>;
 }
 
 export interface ChannelsTable {
@@ -62,6 +64,10 @@ export interface ChannelsTable {
   refresh_token_encrypted: string | null;
   refresh_token_key_version: GeneratedAlways<number | null>;
   refresh_token_hash: string | null;
+  refresh_token_prefix_hash: ColumnType<string | null, string | null | undefined, string | null>;
+  refresh_token_expires_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
+  security_event: ColumnType<string | null, string | null | undefined, string | null>;
+  security_event_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
   dpop_key_version: number | null;
   scopes: TextArray | null;
   consented_at: Date | null;
@@ -107,6 +113,8 @@ export interface ConsentsTable {
   received_token_encrypted: string | null;
   received_token_key_version: GeneratedAlways<number | null>;
   received_token_hash: string | null;
+  received_token_prefix_hash: ColumnType<string | null, string | null | undefined, string | null>;
+  received_token_expires_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
   received_dpop_key_version: number | null;
   received_scopes: TextArray | null;
   received_at: Date | null;

@@ -194,6 +194,10 @@ export function createStartedShreds(
           .set({
             refresh_token_encrypted: null,
             refresh_token_hash: null,
+            refresh_token_prefix_hash: null,
+            refresh_token_expires_at: null,
+            security_event: null,
+            security_event_at: null,
             dpop_key_version: null,
             scopes: null,
             consented_at: null,

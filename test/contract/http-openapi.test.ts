@@ -106,6 +106,7 @@ const calls: Readonly<
   disableOAuthClient: { path: '/v1/oauth-clients/studio/disable' },
   enableOAuthClient: { path: '/v1/oauth-clients/studio/enable' },
   setDpop: { path: '/v1/oauth-clients/studio/dpop', body: { dpop: false } },
+  setPublishing: { path: '/v1/oauth-clients/studio/publishing', body: { publishing: 'testing' } },
   rotateDpopKey: { path: '/v1/oauth-clients/studio/dpop-key/rotate' },
   rotateClientSecret: { path: '/v1/oauth-clients/studio/secrets', body: { client_secret: 's' } },
   retireClientSecrets: { path: '/v1/oauth-clients/studio/secrets/retire', body: { force: true } },

@@ -20,6 +20,7 @@ test('gives back tenants, OAuth clients and channels as they were stored', async
     name: 'uploads',
     clientId: 'id.apps.example',
     dpop: true,
+    publishing: 'production',
     createdAt: start,
   });
   assert.deepEqual(await store.oauthClients.list(), [await store.oauthClients.find('uploads')]);
@@ -53,7 +54,13 @@ test('refuses a taken name and records nothing', async (t) => {
   await fill(store, aChannel());
   const tenant = { name: 'acme', admins: [], createdAt: start };
   await assert.rejects(store.tenants.create(tenant, aRecord('tenant.create')), { code: 'ALREADY_EXISTS' });
-  const client = { name: 'uploads', clientId: 'other', dpop: false, createdAt: start };
+  const client = {
+    name: 'uploads',
+    clientId: 'other',
+    dpop: false,
+    publishing: 'production',
+    createdAt: start,
+  } as const;
   await assert.rejects(store.oauthClients.create(client, aRecord('oauth-client.add')), { code: 'ALREADY_EXISTS' });
   const again = aRecord('channel.add', { channel: 'ch_2' });
   await assert.rejects(store.channels.create(aChannel({ id: 'ch_2' }), again), { code: 'ALREADY_EXISTS' });

@@ -73,6 +73,16 @@ test('the former secrets are ended by force where Google does not accept the new
   assert.deepEqual(retired, { version: 2, accepted: false });
 });
 
+test('its publishing status is what an operator says, and production until then', async (t) => {
+  const world = await useWorld(t);
+  const look = async () => (await world.store.oauthClients.find(oauthClient))?.publishing;
+  assert.equal(await look(), 'production');
+  await world.api('POST', `${path}/publishing`, { publishing: 'testing' });
+  assert.equal(await look(), 'testing');
+  await world.api('POST', `${path}/dpop`, { dpop: false });
+  assert.equal(await look(), 'testing', 'other changes leave it alone');
+});
+
 test('DPoP is switched off and on for new consents, and a bound grant stays bound', async (t) => {
   const world = await useWorld(t, { dpop: true });
   const bound = await world.connectedChannel('bound');

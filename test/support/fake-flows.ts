@@ -138,7 +138,7 @@ export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flow
     const client = clients.find((one) => one.name === name);
     if (client) return client;
     if (name !== 'studio') throw new BrokerError('OAUTH_CLIENT_NOT_FOUND');
-    return { name, clientId: 'id.example', dpop: true, createdAt: at };
+    return { name, clientId: 'id.example', dpop: true, publishing: 'production', createdAt: at };
   }
 
   function operator(caller: Person): void {
@@ -179,10 +179,10 @@ export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flow
       },
     },
     shredTenant: createFakeShreds([activeChannel], 1),
-    addOAuthClient: async (caller, { name, clientId, clientSecret, dpop }) => {
+    addOAuthClient: async (caller, { name, clientId, clientSecret, dpop, publishing }) => {
       operator(caller);
       clientSecrets.push(clientSecret);
-      const client = { name, clientId, dpop, createdAt: at };
+      const client = { name, clientId, dpop, publishing, createdAt: at };
       clients.push(client);
       return client;
     },
@@ -198,6 +198,10 @@ export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flow
     setDpop: async (caller, { name, dpop }) => {
       operator(caller);
       return { ...clientOf(name), dpop };
+    },
+    setPublishing: async (caller, { name, publishing }) => {
+      operator(caller);
+      return { ...clientOf(name), publishing };
     },
     rotateClientSecret: async (caller, { name, clientSecret }) => {
       operator(caller);

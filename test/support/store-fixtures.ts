@@ -143,7 +143,13 @@ export function aRefresh(given: Partial<RefreshSuccess> = {}): RefreshSuccess {
 /** Stores the tenant and the OAuth client that the fixtures belong to, then the channels. */
 export async function fill(store: Store, ...channels: readonly Channel[]): Promise<void> {
   await store.tenants.create({ name: 'acme', admins: ['group:video'], createdAt: start }, aRecord('tenant.create'));
-  const client = { name: 'uploads', clientId: 'id.apps.example', dpop: true, createdAt: start };
+  const client = {
+    name: 'uploads',
+    clientId: 'id.apps.example',
+    dpop: true,
+    publishing: 'production',
+    createdAt: start,
+  } as const;
   await store.oauthClients.create(client, aRecord('oauth-client.add'));
   for (const channel of channels) await store.channels.create(channel, aRecord('channel.add', { channel: channel.id }));
 }

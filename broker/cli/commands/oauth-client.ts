@@ -1,4 +1,5 @@
 import { Argument, type Command } from 'commander';
+import { type Publishing, publishingStatuses } from '../../domain/oauth-client.ts';
 import type {
   OAuthClientAnswer,
   RotatedKeyAnswer,
@@ -96,6 +97,16 @@ export function addOAuthClientCommands(program: Command, { api, output, secretSo
       output.facts(factsOf(answer));
     });
 
+  withOutput(oauthClient.command('set-publishing'))
+    .argument('<name>', 'of the OAuth client')
+    .addArgument(new Argument('<status>', 'as the Google Cloud console shows it').choices(publishingStatuses))
+    .description('say whether Google has it in testing, where consents end after 7 days (for operators)')
+    .action(async (name: string, publishing: Publishing, options: OutputOption) => {
+      const answer = await api().post<OAuthClientAnswer>(`${pathOf(name)}/publishing`, { publishing });
+      if (options.output === 'json') return output.json(answer);
+      output.facts(factsOf(answer));
+    });
+
   withOutput(oauthClient.command('rotate-dpop-key'))
     .argument('<name>', 'of the OAuth client')
     .description('bind new consents to a new key version; others keep theirs (for operators)')
@@ -164,6 +175,7 @@ function factsOf(client: OAuthClientAnswer): readonly Fact[] {
     ['client id', client.client_id],
     ['state', stateOf(client)],
     ['DPoP', yesOrNo(client.dpop)],
+    ['publishing', client.publishing],
     ['channels', client.channels === null ? undefined : String(client.channels)],
     ['created', showInstant(client.created_at)],
   ];

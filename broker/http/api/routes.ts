@@ -75,9 +75,15 @@ export const routes: readonly Route[] = [
     },
     { body: wire.newOAuthClient, answer: wire.oauthClient },
     async ({ caller, body }, { flows }) => {
-      const { name, client_id: clientId, client_secret, dpop } = body;
+      const { name, client_id: clientId, client_secret, dpop, publishing } = body;
       return viewOAuthClient(
-        await flows.addOAuthClient(caller, { name, clientId, clientSecret: new Secret(client_secret), dpop }),
+        await flows.addOAuthClient(caller, {
+          name,
+          clientId,
+          clientSecret: new Secret(client_secret),
+          dpop,
+          publishing,
+        }),
       );
     },
   ),
@@ -128,6 +134,18 @@ export const routes: readonly Route[] = [
     { body: wire.dpopChoice, answer: wire.oauthClient },
     async ({ caller, oauthClient: name, body }, { flows }) =>
       viewOAuthClient(await flows.setDpop(caller, { name, dpop: body.dpop })),
+  ),
+  route(
+    {
+      method: 'post',
+      path: '/v1/oauth-clients/{oauth_client}/publishing',
+      operationId: 'setPublishing',
+      summary: 'Says which publishing status it has at Google. For operators.',
+      status: 200,
+    },
+    { body: wire.publishingChoice, answer: wire.oauthClient },
+    async ({ caller, oauthClient: name, body }, { flows }) =>
+      viewOAuthClient(await flows.setPublishing(caller, { name, publishing: body.publishing })),
   ),
   route(
     {

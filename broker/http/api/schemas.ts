@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { type AuditAction, auditActions } from '../../domain/audit-actions.ts';
 import { channelStates } from '../../domain/channel.ts';
 import { namePattern } from '../../domain/identifier.ts';
+import { publishingStatuses } from '../../domain/oauth-client.ts';
 import { revocationOutcomes, shredStates, tenantStates } from '../../domain/shred.ts';
 
 /** Names the schemas that become components of the OpenAPI document. */
@@ -40,6 +41,10 @@ export const newTenant = component(
   }),
 );
 
+const publishing = z
+  .enum(publishingStatuses)
+  .describe('Publishing status at Google. Refresh tokens of a client in testing end after seven days.');
+
 export const newOAuthClient = component(
   'NewOAuthClient',
   z.strictObject({
@@ -47,10 +52,13 @@ export const newOAuthClient = component(
     client_id: z.string().min(1).max(256).describe('As Google names it.'),
     client_secret: z.string().min(1).max(512).describe('Goes to Vault and is never shown again.'),
     dpop: z.boolean().default(true).describe('Bind grants to a key in Vault (RFC 9449).'),
+    publishing: publishing.default('production'),
   }),
 );
 
 export const dpopChoice = component('DpopChoice', z.strictObject({ dpop: z.boolean() }));
+
+export const publishingChoice = component('PublishingChoice', z.strictObject({ publishing }));
 
 export const newClientSecret = component(
   'NewClientSecret',
@@ -161,6 +169,7 @@ export const oauthClient = component(
     name: z.string(),
     client_id: z.string(),
     dpop: z.boolean().describe('Whether new grants are bound to a key in Vault.'),
+    publishing,
     disabled_at: instant.nullable().describe('Since when it is switched off; null where it is in use.'),
     channels: z.int().nullable().describe('How many channels use it, where that is told: to operators.'),
     created_at: instant,

@@ -37,6 +37,7 @@ export function viewOAuthClient(client: StoredOAuthClient, channels?: number): O
     name: client.name,
     client_id: client.clientId,
     dpop: client.dpop,
+    publishing: client.publishing,
     disabled_at: client.disabledAt?.toISOString() ?? null,
     channels: channels ?? null,
     created_at: client.createdAt.toISOString(),
