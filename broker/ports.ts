@@ -3,11 +3,13 @@
  * may throw at every method stand at the head of its file, others at the method.
  */
 
+export type * from './ports/admission.ts';
 export type * from './ports/audit.ts';
 export type * from './ports/audit-chain.ts';
 export type * from './ports/audit-spool.ts';
 export type * from './ports/cache.ts';
 export type * from './ports/google.ts';
+export type * from './ports/rate-limits.ts';
 export type * from './ports/retention.ts';
 export type * from './ports/shred.ts';
 export type * from './ports/spool.ts';
