@@ -254,6 +254,31 @@ test('finds a checkpoint that another key signed, and says where the key came fr
   assert.equal((await verifyExport(inFile)).fault?.kind, 'signature');
 });
 
+test('after the signing key was rotated, what the old version signed verifies as what the new one signs does', async (t) => {
+  const { chain, store, checkpointer, signer, verify, linesOf } = await useChain(t);
+  const before = await signer.keys();
+  const exportedBefore = await linesOf(chain);
+  await vault.operator.write(`${vault.layout.mounts.transit}/keys/audit-checkpoint/rotate`, {});
+  for (let seq = 13; seq <= 16; seq++) await store.audit.append(act(chain, seq));
+  assert.equal(await checkpointer.runOnce(), 1);
+
+  const keys = await signer.keys();
+  const newest = Math.max(...keys.map(({ version }) => version));
+  assert.deepEqual(keys.slice(0, before.length), before, 'the old versions stay, for what they signed');
+  assert.equal(newest, before.length + 1);
+  for (const own of [{}, { keys }]) {
+    const { fault, checkpoints, signedTo } = await verify(chain, own);
+    assert.deepEqual([fault, checkpoints, signedTo], [undefined, 4, 16]);
+  }
+  const old = await verifyExport(exportedBefore, { keys });
+  assert.deepEqual([old.fault, old.checkpoints, old.signedTo], [undefined, 3, 12]);
+
+  const withoutNewest = await verify(chain, { keys: before });
+  assert.equal(withoutNewest.fault?.kind, 'unknown_key');
+  assert.match(withoutNewest.fault.what, new RegExp(`version ${newest}`));
+  assert.equal(withoutNewest.signedTo, 12);
+});
+
 test('accepts an export that begins at a later record where a checkpoint covers the one before, and no other', async (t) => {
   const { chain, linesOf, superuser } = await useChain(t);
   const later = await verifyExport(await linesOf(chain, 7));

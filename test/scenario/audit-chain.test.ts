@@ -7,6 +7,7 @@ import { auditOf } from '../support/audit.ts';
 import { runCommand, useIdentity } from '../support/cli-process.ts';
 import { superuserUrl } from '../support/postgres.ts';
 import { useConnection } from '../support/store.ts';
+import { createPerson } from '../support/vault-people.ts';
 import { tenant, useWorld, type World } from '../support/world.ts';
 
 const everyRecord = { BROKER_AUDIT_CHECKPOINT_RECORDS: '1' };
@@ -24,18 +25,23 @@ async function brokenMetric(world: World): Promise<string | undefined> {
 }
 
 /** Takes the newest records back, as a restored backup would: rows, head and checkpoints. */
-async function putBack(world: World, t: Parameters<typeof useWorld>[0], records: number): Promise<void> {
+async function putBack(
+  world: World,
+  t: Parameters<typeof useWorld>[0],
+  records: number,
+  chain: string = tenant,
+): Promise<void> {
   const superuser = useConnection(t, superuserUrl(world.databaseUrl));
   await superuser.transaction(async (trx) => {
     for (const table of ['audit_log', 'audit_chains', 'audit_checkpoints']) {
       await sql.raw(`alter table ${table} disable trigger all`).execute(trx);
     }
-    const newest = sql`(select seq from audit_chains where chain = ${tenant}) - ${records}::int`;
-    await sql`delete from audit_checkpoints where chain = ${tenant} and seq > ${newest}`.execute(trx);
-    await sql`delete from audit_log where chain = ${tenant} and seq > ${newest}`.execute(trx);
+    const newest = sql`(select seq from audit_chains where chain = ${chain}) - ${records}::int`;
+    await sql`delete from audit_checkpoints where chain = ${chain} and seq > ${newest}`.execute(trx);
+    await sql`delete from audit_log where chain = ${chain} and seq > ${newest}`.execute(trx);
     await sql`update audit_chains set (seq, hash) = (
-        select seq, hash from audit_log where chain = ${tenant} order by seq desc limit 1
-      ) where chain = ${tenant}`.execute(trx);
+        select seq, hash from audit_log where chain = ${chain} order by seq desc limit 1
+      ) where chain = ${chain}`.execute(trx);
   });
 }
 
@@ -94,5 +100,39 @@ describe('the audit chain', () => {
     assert.match(again.stderr, /no restore to accept/);
     const nobodys = await runCommand(env, 'audit', 'accept-restore', '--reason', why);
     assert.match(nobodys.stderr, /--tenant NAME or --installation/);
+  });
+
+  test('of the installation that was put back is accepted by an operator alone, and is whole again', async (t) => {
+    const world = await useWorld(t, { settings: everyRecord });
+    await world.broker.checkpointDue();
+    const audit = await auditOf(t, world.vault, world.store);
+    const before = (await audit.anchors.find(installationChain))?.checkpoint;
+    assert.ok(before);
+    await putBack(world, t, 1, installationChain);
+    await world.broker.checkpointDue();
+    assert.equal((await ready(world)).body.checks.audit, 'AUDIT_CHAIN_BROKEN');
+
+    const auditor = await createPerson(world.vault, { name: `max-${world.vault.layout.mounts.transit}`, groups: [] });
+    const restore = ['audit', 'accept-restore', '--installation', '--reason', 'backup restored'];
+    const nobody = await useIdentity(t, world.broker.publicUrl, await auditor.identityToken());
+    assert.match((await runCommand(nobody, ...restore)).stderr, /ACCESS_DENIED/);
+    assert.deepEqual((await audit.anchors.find(installationChain))?.checkpoint, before, 'the anchor is not lowered');
+
+    const operator = await useIdentity(t, world.broker.publicUrl, await world.admin.identityToken());
+    const accepted = await runCommand(operator, ...restore);
+    assert.equal(accepted.exitCode, 0, accepted.stderr);
+    await world.broker.checkpointDue();
+    assert.equal((await ready(world)).body.checks.audit, 'ok');
+    const verdict = await audit.verify(installationChain);
+    assert.deepEqual([verdict.fault, verdict.signedTo], [undefined, verdict.to]);
+    const records = await world.store.audit.list({ limit: 20 });
+    const acts = records.filter(({ action }) => action === 'audit.accept-restore').toReversed();
+    assert.deepEqual(
+      acts.map(({ result, tenant: of, facts }) => [result, of, facts.anchoredSeq]),
+      [
+        ['ACCESS_DENIED', undefined, undefined],
+        ['ok', undefined, before.seq],
+      ],
+    );
   });
 });
