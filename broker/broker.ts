@@ -6,11 +6,13 @@
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as timer } from 'node:timers/promises';
 import { openCache } from './cache/open-cache.ts';
 import type { Config } from './config.ts';
 import { BrokerError } from './errors.ts';
+import { admitAll } from './flow/admit-all.ts';
 import { type AuditCheckpointer, createAuditCheckpointer } from './flow/checkpoint-audit.ts';
 import { createDatabasePresence } from './flow/database-presence.ts';
 import { createFlows } from './flow/flows.ts';
@@ -90,6 +92,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   const { log, clock, identityClock, version, signal } = deps;
   const random = randomBytes;
   const randomFraction = Math.random;
+  const replica = `${hostname()}-${random(6).toString('hex')}`;
   const onFault = (err: unknown) => log.error({ err }, 'fault in the broker');
   const available = <T>(what: string, step: () => Promise<T>): Promise<T> =>
     whenAvailable(step, signal, (err) => log.warn({ err, what }, 'waiting for a dependency'));
@@ -254,6 +257,10 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     linkTtlMs: config.consent.linkTtlMs,
     retention: config.retention,
     refreshConcurrency: config.refresh.concurrency,
+    admission: admitAll,
+    regions: () => undefined,
+    replica,
+    onBegun: metrics.refreshBegun,
     dataKeys,
     identityClock,
     keySettings: {

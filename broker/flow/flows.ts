@@ -2,6 +2,7 @@
 import type { RandomBytes } from '../domain/identifier.ts';
 import type {
   AccessTokenCache,
+  Admission,
   AuditAnchors,
   AuthorizationServer,
   CheckpointSigner,
@@ -44,11 +45,13 @@ import { createRecordLogin } from './record-login.ts';
 import { createRecordRefusals } from './record-refusals.ts';
 import { createRefreshChannel } from './refresh-channel.ts';
 import { createRefreshScheduler } from './refresh-channels.ts';
+import { createRefreshFlights } from './refresh-flights.ts';
 import {
   createRetireClientSecrets,
   createRotateClientSecret,
   createRotateDpopKey,
 } from './rotate-client-credentials.ts';
+import { createRunClaim } from './run-claim.ts';
 import { createSettleGrant } from './settle-grant.ts';
 import { createShowChannel } from './show-channel.ts';
 import { createShowOAuthClient } from './show-oauth-client.ts';
@@ -90,6 +93,14 @@ export interface FlowDeps {
   readonly linkTtlMs: number;
   readonly retention: RetentionSettings;
   readonly refreshConcurrency: number;
+  /** The limits of each OAuth client. */
+  readonly admission: Admission;
+  /** The regions that this replica serves now; undefined for every one. */
+  readonly regions: () => readonly string[] | undefined;
+  /** The name of this replica. */
+  readonly replica: string;
+  /** Told how late a refresh of the scheduler begins, in milliseconds. */
+  readonly onBegun: (lateMs: number) => void;
   readonly dataKeys: DataKeys;
   /** That Vault dates key versions by. */
   readonly identityClock: Clock;
@@ -119,13 +130,15 @@ export function createFlows(given: FlowDeps) {
   });
   const deps = { ...given, authorize, refusals };
   const lookUpReadable = createLookUpReadable(deps);
-  const performRefresh = createPerformRefresh(deps);
+  const runClaim = createRunClaim({ ...deps, performRefresh: createPerformRefresh(deps) });
+  const flights = createRefreshFlights();
   const failConsent = createFailConsent(deps);
   const settleGrant = createSettleGrant({ ...deps, failConsent, onActive: () => scheduler.wake() });
   const finishConsents = createFinishConsents({ ...deps, failConsent, settleGrant });
   const scheduler = createRefreshScheduler({
     ...deps,
-    performRefresh,
+    runClaim,
+    flights,
     storeSpooledTokens: createStoreSpooledTokens(deps),
     finishConsents,
     applyRetention: createApplyRetention({ ...deps, startedBy: 'schedule' }).run,
@@ -165,7 +178,7 @@ export function createFlows(given: FlowDeps) {
     getAccessToken: createGetAccessToken({
       ...deps,
       lookUpReadable,
-      refreshChannel: createRefreshChannel({ ...deps, performRefresh }),
+      refreshChannel: createRefreshChannel({ ...deps, runClaim, flights }),
     }),
     scheduler,
     shreds,

@@ -9,7 +9,8 @@ import type { Caller } from '../domain/caller.ts';
 import { releaseRefusal } from '../domain/channel.ts';
 import { BrokerError } from '../errors.ts';
 import type { AccessTokenCache, CachedToken, Clock, Store } from '../ports.ts';
-import type { PerformRefresh } from './perform-refresh.ts';
+import type { RefreshFlights } from './refresh-flights.ts';
+import type { RunClaim } from './run-claim.ts';
 
 /** Longer than the longest refresh: every request to Google, Vault and PostgreSQL in it has a shorter deadline. */
 export const claimMs = 60_000;
@@ -26,29 +27,27 @@ export function createRefreshChannel(deps: {
   store: Store;
   cache: AccessTokenCache;
   clock: Clock;
-  performRefresh: PerformRefresh;
+  runClaim: RunClaim;
+  flights: RefreshFlights;
+  /** The name of this replica. */
+  replica: string;
   pause: (ms: number) => Promise<void>;
 }): RefreshChannel {
-  const { store, cache, clock, performRefresh, pause } = deps;
-  /** channel id → the refresh that runs */
-  const flights = new Map<string, Promise<CachedToken>>();
-
+  const { store, cache, clock, runClaim, flights, replica, pause } = deps;
   /** channel id → why its last refresh failed, and until when nobody asks again */
   const failures = new Map<string, { readonly error: BrokerError; readonly until: number }>();
 
   return async (caller, channel) => {
-    const running = flights.get(channel);
+    const running = flights.of(channel);
     if (running) return running;
     const failure = failures.get(channel);
     if (failure && clock.now().getTime() < failure.until) throw failure.error;
-    const flight = refresh(caller, channel)
-      .catch((error: unknown) => {
+    return flights.run(channel, () =>
+      refresh(caller, channel).catch((error: unknown) => {
         remember(channel, error);
         throw error;
-      })
-      .finally(() => flights.delete(channel));
-    flights.set(channel, flight);
-    return flight;
+      }),
+    );
   };
 
   function remember(channel: string, error: unknown): void {
@@ -60,8 +59,9 @@ export function createRefreshChannel(deps: {
 
   async function refresh(caller: Caller, id: string): Promise<CachedToken> {
     const now = clock.now();
-    const claim = await store.channels.claim(id, now, new Date(now.getTime() + claimMs));
-    return claim ? performRefresh(caller, claim) : waitForOthers(id, now);
+    const lease = { now, until: new Date(now.getTime() + claimMs), owner: replica };
+    const claim = await store.channels.claim(id, lease);
+    return claim ? runClaim(caller, claim) : waitForOthers(id, now);
   }
 
   async function waitForOthers(id: string, since: Date): Promise<CachedToken> {

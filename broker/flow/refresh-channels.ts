@@ -1,17 +1,17 @@
 /**
- * The scheduler: claims what is due, refreshes it with bounded concurrency, and sleeps until the next due time. It
- * wakes early when a channel becomes active, and looks now and then all the same, since other brokers write, too.
+ * The scheduler: lets the pool refresh what is due, and sleeps until the next due time. It wakes early when a channel
+ * becomes active, and looks now and then all the same, since other brokers write, too. A look costs the same however
+ * many channels there are.
  */
 import type { Scheduler } from '../domain/caller.ts';
 import { retentionEveryMs } from '../domain/retention.ts';
-import { asBrokerError } from '../errors.ts';
-import type { Clock, Store } from '../ports.ts';
 import type { RetentionRun } from './apply-retention.ts';
-import type { PerformRefresh } from './perform-refresh.ts';
-import { claimMs } from './refresh-channel.ts';
+import { createRefreshPool, type Filled, type RefreshPoolDeps } from './refresh-pool.ts';
 import type { StoreSpooledTokens } from './store-spooled-tokens.ts';
 
 const longestSleepMs = 30_000;
+/** After so long of filling the pool, the other duties have their turn. */
+const longestFillMs = 5_000;
 const afterFaultMs = 2_000;
 
 export interface RefreshScheduler {
@@ -25,99 +25,100 @@ export interface RefreshScheduler {
   stop(): Promise<void>;
 }
 
-export interface RefreshSchedulerDeps {
-  readonly store: Store;
-  readonly performRefresh: PerformRefresh;
+export interface RefreshSchedulerDeps extends Omit<RefreshPoolDeps, 'onEnded'> {
   readonly storeSpooledTokens: StoreSpooledTokens;
   readonly finishConsents: (caller: Scheduler, withoutCallback: ReadonlySet<string>) => Promise<number>;
   /** Deletes what is kept no longer; where it could not, the next run does. */
   readonly applyRetention: (caller: Scheduler) => Promise<RetentionRun>;
-  readonly clock: Clock;
-  readonly concurrency: number;
-  readonly newRequestId: () => string;
-  /** Waits; ends early when the signal fires. */
-  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
-  readonly onFault: (error: unknown) => void;
 }
 
 export function createRefreshScheduler(deps: RefreshSchedulerDeps): RefreshScheduler {
-  const {
-    store,
-    performRefresh,
-    storeSpooledTokens,
-    finishConsents,
-    applyRetention,
-    clock,
-    concurrency,
-    newRequestId,
-    sleep,
-    onFault,
-  } = deps;
+  const { storeSpooledTokens, finishConsents, applyRetention, clock, newRequestId, sleep, onFault } = deps;
+  const pool = createRefreshPool({
+    ...deps,
+    onEnded: () => {
+      if (passedOver) woken.abort();
+    },
+  });
   const stopping = new AbortController();
   let woken = new AbortController();
   let loop: Promise<void> | undefined;
   let retentionDue = new Date(0);
   let newest: Promise<unknown> = Promise.resolve();
   let stillSpooled = 0;
+  let passedOver = false;
 
   const caller = (): Scheduler => ({ kind: 'scheduler', requestId: newRequestId() });
 
   /** One after the other, so that whoever waits for a run knows that everything due before it has been dealt with. */
-  function runOnce(): Promise<number> {
-    const run = newest.then(refreshDue, refreshDue);
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const run = newest.then(work, work);
     newest = run;
     return run;
   }
 
-  async function refreshDue(): Promise<number> {
-    // First of all: a grant is refreshed with its newest token, and its consent finished with what is stored.
+  function runOnce(): Promise<number> {
+    return inTurn(async () => {
+      await settleWhatWaits();
+      let done = 0;
+      for (let begun = -1; begun !== 0; done += begun) {
+        begun = (await pool.fill(stopping.signal)).begun;
+        await pool.settled();
+      }
+      await keepRetention();
+      return done;
+    });
+  }
+
+  /** As `runOnce`, without waiting for the refreshes that run. */
+  function look(): Promise<Filled> {
+    return inTurn(async () => {
+      await settleWhatWaits();
+      const filled = await pool.fill(AbortSignal.any([stopping.signal, AbortSignal.timeout(longestFillMs)]));
+      await keepRetention();
+      return filled;
+    });
+  }
+
+  /** First of all: a grant is refreshed with its newest token, and its consent finished with what is stored. */
+  async function settleWhatWaits(): Promise<void> {
     const spooled = await storeSpooledTokens(caller());
     stillSpooled = spooled.waiting;
     await finishConsents(caller(), spooled.consents).catch(onFault);
-    let done = 0;
-    while (!stopping.signal.aborted) {
-      const now = clock.now();
-      const claims = await store.channels.claimDue(now, new Date(now.getTime() + claimMs), concurrency);
-      // Every outcome is written and audited by the refresh itself; only faults of the broker are told here.
-      await Promise.all(
-        claims.map((claim) =>
-          performRefresh(caller(), claim).catch((error: unknown) => {
-            if (asBrokerError(error).code === 'INTERNAL') onFault(error);
-          }),
-        ),
-      );
-      done += claims.length;
-      if (claims.length < concurrency) break;
-    }
-    if (clock.now() >= retentionDue) await keepRetention().catch(onFault);
-    return done;
   }
 
   /** One run an hour; where it was full, one with each look, so that refreshes are never far behind. */
   async function keepRetention(): Promise<void> {
-    const startedAt = clock.now().getTime();
-    const { more } = await applyRetention(caller());
-    if (!more) retentionDue = new Date(startedAt + retentionEveryMs);
+    const startedAt = clock.now();
+    if (startedAt < retentionDue) return;
+    try {
+      const { more } = await applyRetention(caller());
+      if (!more) retentionDue = new Date(startedAt.getTime() + retentionEveryMs);
+    } catch (error) {
+      onFault(error);
+    }
   }
 
-  async function nap(): Promise<void> {
-    const due = await store.channels.nextDue();
-    if (stillSpooled > 0) return sleep(afterFaultMs, AbortSignal.any([stopping.signal, woken.signal]));
-    const untilDue = due ? Math.max(0, due.getTime() - clock.now().getTime()) : longestSleepMs;
-    await sleep(Math.min(untilDue, longestSleepMs), AbortSignal.any([stopping.signal, woken.signal]));
+  async function nap({ lookAgainAt }: Filled): Promise<void> {
+    const longest = stillSpooled > 0 ? afterFaultMs : longestSleepMs;
+    const untilDue = lookAgainAt ? Math.max(0, lookAgainAt.getTime() - clock.now().getTime()) : longest;
+    await sleep(Math.min(untilDue, longest), AbortSignal.any([stopping.signal, woken.signal]));
   }
 
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
       woken = new AbortController();
+      passedOver = false;
       try {
-        await runOnce();
-        await nap();
+        const filled = await look();
+        passedOver = filled.passedOver;
+        await nap(filled);
       } catch (error) {
         onFault(error);
         await sleep(afterFaultMs, stopping.signal);
       }
     }
+    await pool.settled();
   }
 
   return {

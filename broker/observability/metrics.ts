@@ -1,9 +1,11 @@
 /** What the broker counts. Names and labels stand here and nowhere else; the only place that imports prom-client. */
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
 export interface Metrics {
   /** A refresh ended: `ok`, the failure class, or `broker_fault`. */
   refreshed(result: string): void;
+  /** The scheduler began a refresh so long after it was due. */
+  refreshBegun(lateMs: number): void;
   /** A call of the gRPC API ended: `ok` or the stable error code. */
   tokenRequested(result: string): void;
   /** A subscription of a sidecar ended: `ok`, `cancelled` or the stable error code. */
@@ -41,6 +43,12 @@ export function createMetrics(): Metrics {
     name: 'token_broker_refreshes_total',
     help: 'Refresh grants asked for, by result: ok, the failure class, or broker_fault.',
     labelNames: ['result'],
+    registers: [registry],
+  });
+  const refreshDelay = new Histogram({
+    name: 'token_broker_refresh_delay_seconds',
+    help: 'How long after its due time the scheduler began a refresh.',
+    buckets: [0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600],
     registers: [registry],
   });
   const tokenRequests = new Counter({
@@ -146,6 +154,7 @@ export function createMetrics(): Metrics {
       spooled = waiting;
     },
     refreshed: (result) => refreshes.inc({ result }),
+    refreshBegun: (lateMs) => refreshDelay.observe(lateMs / 1000),
     tokenRequested: (result) => tokenRequests.inc({ result }),
     subscriptionEnded: (result) => subscriptionsEnded.inc({ result }),
     subscriptions: (open) => subscriptions.set(open),

@@ -7,6 +7,7 @@ import type { TenantState } from '../domain/shred.ts';
 import type { AuditReader } from './audit.ts';
 import type { AuditChains } from './audit-chain.ts';
 import type { OAuthClient } from './google.ts';
+import type { ClaimLimits, Lease, QueuePart } from './refresh-queue.ts';
 import type { Retention } from './retention.ts';
 import type { Shreds } from './shred.ts';
 import type { Ciphertexts, TenantKeyRecords } from './tenant-keys.ts';
@@ -79,6 +80,10 @@ export interface RefreshClaim {
   readonly grant: Grant;
   /** Rises with each claim; a write with an older fence is refused. */
   readonly fence: number;
+  /** When a workload last used it, as far as the database knows. */
+  readonly lastUsedAt: Date | undefined;
+  /** When its grant is to be proven; undefined for now. */
+  readonly proofDueAt: Date | undefined;
 }
 
 /**
@@ -122,14 +127,18 @@ export interface Store {
       record: AuditRecord,
     ): Promise<void>;
     /**
-     * Claims one channel for a refresh until `until`. Undefined where another claim still holds or the channel has
-     * no active grant.
+     * Claims one channel for a refresh. Undefined where another claim still holds or the channel has no active grant.
      */
-    claim(id: string, now: Date, until: Date): Promise<RefreshClaim | undefined>;
-    /** Claims up to `limit` channels that are due (`FOR UPDATE SKIP LOCKED`), the longest due first. */
-    claimDue(now: Date, until: Date, limit: number): Promise<readonly RefreshClaim[]>;
-    /** When the next channel is due; undefined where none is. */
-    nextDue(): Promise<Date | undefined>;
+    claim(id: string, lease: Lease): Promise<RefreshClaim | undefined>;
+    /**
+     * Claims channels that are due (`FOR UPDATE SKIP LOCKED`), the longest due first. Fewer than there are where another
+     * broker claims the same ones at this very moment.
+     */
+    claimDue(part: QueuePart, lease: Lease, limits: ClaimLimits): Promise<readonly RefreshClaim[]>;
+    /** Ends a claim of which nothing was begun; does nothing where it is no longer held. The channel stays due. */
+    giveBack(claim: RefreshClaim): Promise<void>;
+    /** When the next channel is due, or the claim of a due one lapses; undefined where there is none. */
+    nextDue(part: QueuePart): Promise<Date | undefined>;
     /** Writes a refresh and ends the claim. */
     refreshed(claim: RefreshClaim, success: RefreshSuccess, record: AuditRecord): Promise<void>;
     /**

@@ -18,6 +18,7 @@ import * as tenantShreds from './migrations/0009-tenant-shreds.ts';
 import * as outbox from './migrations/0010-outbox.ts';
 import * as oauthClientState from './migrations/0012-oauth-client-state.ts';
 import * as channelRules from './migrations/0013-channel-rules.ts';
+import * as refreshQueue from './migrations/0017-refresh-queue.ts';
 import * as securityEvents from './migrations/0020-security-events.ts';
 import { translatePostgresError } from './postgres-error.ts';
 import { grantToRuntime, requireOwner, requireRole } from './roles.ts';
@@ -36,6 +37,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0010-outbox': outbox,
   '0012-oauth-client-state': oauthClientState,
   '0013-channel-rules': channelRules,
+  '0017-refresh-queue': refreshQueue,
   '0020-security-events': securityEvents,
 };
 const migrationTable = 'schema_migrations';

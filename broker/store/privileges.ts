@@ -21,6 +21,7 @@ export const runtimePrivileges = {
   audit_chains: ['select', 'insert', 'update'],
   audit_checkpoints: ['select', 'insert'],
   outbox: ['select', 'insert', 'delete'],
+  broker_replicas: ['select', 'insert', 'update', 'delete'],
   schema_migrations: ['select'],
 } as const satisfies Readonly<Record<keyof Schema | 'schema_migrations', readonly Privilege[]>>;
 

@@ -94,6 +94,7 @@ export function createReceivedGrants(
             refresh_failures: 0,
             last_failure: null,
             claimed_until: null,
+            awaited: false,
             updated_at: at,
           })
           .where('id', '=', channel)

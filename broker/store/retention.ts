@@ -33,7 +33,8 @@ export function createRetention(database: Database): Retention {
               refresh_token_expires_at = null, security_event = null, security_event_at = null, dpop_key_version = null, scopes = null,
               consented_at = null, google_subject = null, youtube_channel_id = null, youtube_title = null,
               access_token_cache_key = null, token_expiry = null, last_refresh = null, refresh_due_at = null,
-              refresh_failures = 0, last_failure = null, claimed_until = null, scrubbed_at = ${at}
+              refresh_failures = 0, last_failure = null, claimed_until = null, awaited = false,
+              proof_due_at = null, scrubbed_at = ${at}
             where id = any (${ids('revoked', 'dead')}::text[]) and ${channelIsDue(cutoffs)}`.execute(trx);
         const cleared = await sql`
           update consents set

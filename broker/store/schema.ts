@@ -15,6 +15,7 @@ export interface Schema {
   workload_access: WorkloadAccessTable;
   audit_log: AuditLogTable;
   outbox: OutboxTable;
+  broker_replicas: BrokerReplicasTable;
 
   audit_chains: AuditChainsTable;
   audit_checkpoints: AuditCheckpointsTable;
@@ -82,6 +83,10 @@ export interface ChannelsTable {
   last_failure: string | null;
   claimed_until: ColumnType<Date | null, Date | null | undefined, Date | null>;
   claim_fence: ColumnType<number, number | undefined, number>;
+  claimed_by: ColumnType<string | null, never, string | null>;
+  awaited: ColumnType<boolean, never, boolean>;
+  last_used_at: ColumnType<Date | null, Date | undefined, Date>;
+  proof_due_at: ColumnType<Date | null, Date | undefined, Date | null>;
   state_changed_at: ColumnType<Date, never, never>;
   scrubbed_at: ColumnType<Date | null, never, Date | null>;
   created_at: Date;
@@ -156,6 +161,15 @@ interface OutboxTable {
   tenant: string | null;
   channel: string | null;
   facts: ChangeFacts;
+}
+
+interface BrokerReplicasTable {
+  id: string;
+  regions: TextArray | null;
+  version: string;
+  started_at: GeneratedAlways<Date>;
+  seen_at: ColumnType<Date, never, Date>;
+  stopped_at: ColumnType<Date | null, never, Date | null>;
 }
 
 /** What the triggers write; empty where neither state nor generation is concerned. */

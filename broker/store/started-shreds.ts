@@ -53,6 +53,7 @@ export function createStartedShreds(
             reason: 'tenant_shredded',
             claim_fence: row('claim_fence', '+', 1),
             claimed_until: null,
+            awaited: false,
             updated_at: at,
           }))
           .where('tenant', '=', tenant)

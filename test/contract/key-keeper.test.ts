@@ -168,7 +168,7 @@ test('rows of an older version that are written during a rewrap are moved as wel
       isFirst = false;
       // A refresh that brought another token, encrypted before the rotation, writes just before the keeper does.
       const now = new Date();
-      const claim = await store.channels.claim(late, now, new Date(now.getTime() + 60_000));
+      const claim = await store.channels.claim(late, { now, until: new Date(now.getTime() + 60_000), owner: 'test' });
       assert.ok(claim);
       const success = {
         accessTokenCacheKey: 'token:late:1',

@@ -22,6 +22,7 @@ import {
   aRecord,
   aRequest,
   fill,
+  lease,
   minute,
 } from '../support/store-fixtures.ts';
 
@@ -92,7 +93,7 @@ test('writes thousands of records in one go', async (t) => {
 test('a change whose commit was done and whose answer was lost is not made twice', async (t) => {
   const { store, url, database } = await useStore(t);
   await fill(store, anActiveChannel(), aChannel({ id: 'ch_2', name: 'two' }));
-  const claim = await store.channels.claim('ch_1', minute(30), minute(32));
+  const claim = await store.channels.claim('ch_1', lease(30, 32));
   assert.ok(claim);
   const failing = { className: 'unavailable', retryAt: minute(40) };
   const state = { id: 'ch_2', from: 'pending_consent', to: 'revoked', reason: 'revoked_by_admin' } as const;

@@ -11,7 +11,7 @@ import { until } from '../support/poll.ts';
 import { superuserUrl, useOwnPostgres } from '../support/postgres.ts';
 import { atEnd } from '../support/scope.ts';
 import { useConnection, useStore } from '../support/store.ts';
-import { anActiveChannel, aRecord, fill, minute, start } from '../support/store-fixtures.ts';
+import { anActiveChannel, aRecord, fill, lease, minute, start } from '../support/store-fixtures.ts';
 
 const workload = 'spiffe://example.org/workload/uploader';
 const access = {
@@ -97,7 +97,7 @@ test('changes made by hand are heard: state, generation, accesses, rows deleted 
 test('a refresh and a claim say nothing, for sidecars have nothing to do about them', async (t) => {
   const { store, database } = await useStore(t);
   await fill(store, anActiveChannel());
-  await store.channels.claim('ch_1', minute(30), minute(31));
+  await store.channels.claim('ch_1', lease(30, 31));
   await run(database, sql`update channels set refresh_token_encrypted = 'vault:v2:rewrapped', token_expiry = now()`);
   const { rows } = await database.run((db) => sql`select from outbox`.execute(db));
   assert.deepEqual(rows, []);

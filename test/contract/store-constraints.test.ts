@@ -5,7 +5,16 @@ import { channelStates, nextStates } from '../../broker/domain/channel.ts';
 import { toChannelRow } from '../../broker/store/channel-row.ts';
 import type { ChannelsTable, ConsentsTable } from '../../broker/store/schema.ts';
 import { useStore } from '../support/store.ts';
-import { aChannel, aConsent, anActiveChannel, aRecord, aRequest, fill, minute } from '../support/store-fixtures.ts';
+import {
+  aChannel,
+  aConsent,
+  anActiveChannel,
+  aRecord,
+  aRequest,
+  fill,
+  lease,
+  minute,
+} from '../support/store-fixtures.ts';
 
 const violated = (constraint: string) => new RegExp(`sqlstate 23514 .*${constraint}$`);
 
@@ -57,7 +66,7 @@ test('lets no generation and no fence fall, and nothing become another channel',
     { name: 'other', admins: [], createdAt: minute(0) },
     aRecord('tenant.create', { tenant: 'other' }),
   );
-  await store.channels.claim('ch_1', minute(30), minute(31));
+  await store.channels.claim('ch_1', lease(30, 31));
   for (const [constraint, values] of [
     ['generation_never_falls', { generation: 2 }],
     ['fence_never_falls', { claim_fence: 0 }],

@@ -10,7 +10,7 @@ import { fillAsThen, migrateUpTo, migrationNames } from '../support/old-database
 import { adminUrlOf, ownerUrl, superuserUrl, useDatabase } from '../support/postgres.ts';
 import type { Scope } from '../support/scope.ts';
 import { useConnection } from '../support/store.ts';
-import { aRecord, minute } from '../support/store-fixtures.ts';
+import { aRecord, lease, minute } from '../support/store-fixtures.ts';
 
 const violated = /sqlstate 23514/;
 
@@ -65,7 +65,7 @@ for (const [index, name] of migrationNames.entries()) {
       database.run((db) => fence.execute(db)),
       violated,
     );
-    const claim = await store.channels.claim('ch_acme_active', minute(60), minute(61));
+    const claim = await store.channels.claim('ch_acme_active', lease(60, 61));
     assert.equal(claim?.fence, 8);
 
     if (!('consents' in before)) return;

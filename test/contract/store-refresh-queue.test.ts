@@ -13,13 +13,17 @@ import {
   aRecord,
   aRefresh,
   fill,
+  lease,
   minute,
+  queueAt,
 } from '../support/store-fixtures.ts';
+
+const upTo = (limit: number) => ({ limit, mostPerClient: limit, taken: new Map() });
 
 const refreshRecord = () => aRecord('token.refresh', { channel: 'ch_1', callerKind: 'scheduler', caller: 'scheduler' });
 
 async function claimOf(store: Store, id: string, from: number, until: number): Promise<RefreshClaim> {
-  const claim = await store.channels.claim(id, minute(from), minute(until));
+  const claim = await store.channels.claim(id, lease(from, until));
   assert.ok(claim, `channel ${id} was not free at minute ${from}`);
   return claim;
 }
@@ -27,7 +31,7 @@ async function claimOf(store: Store, id: string, from: number, until: number): P
 test('gives one of two claims at the same time', async (t) => {
   const { store } = await useStore(t);
   await fill(store, anActiveChannel());
-  const claim = () => store.channels.claim('ch_1', minute(0), minute(2));
+  const claim = () => store.channels.claim('ch_1', lease(0, 2));
   const claims = await Promise.all([claim(), claim(), claim(), claim()]);
   assert.equal(claims.filter((given) => given !== undefined).length, 1);
 });
@@ -36,7 +40,7 @@ test('gives a claim again when it has lapsed, with a higher fence', async (t) =>
   const { store } = await useStore(t);
   await fill(store, anActiveChannel());
   const first = await claimOf(store, 'ch_1', 0, 2);
-  assert.equal(await store.channels.claim('ch_1', minute(1), minute(3)), undefined);
+  assert.equal(await store.channels.claim('ch_1', lease(1, 3)), undefined);
   const second = await claimOf(store, 'ch_1', 2, 4);
   assert.ok(second.fence > first.fence);
   assert.deepEqual(second.channel, anActiveChannel());
@@ -49,10 +53,10 @@ test('claims no channel that is not active', async (t) => {
     aChannel(),
     anActiveChannel({ id: 'ch_2', name: 'two', state: 'suspended', reason: 'suspended_by_admin' }),
   );
-  assert.equal(await store.channels.claim('ch_1', minute(0), minute(2)), undefined);
-  assert.equal(await store.channels.claim('ch_2', minute(0), minute(2)), undefined);
-  assert.deepEqual(await store.channels.claimDue(minute(999), minute(1000), 10), []);
-  assert.equal(await store.channels.nextDue(), undefined);
+  assert.equal(await store.channels.claim('ch_1', lease(0, 2)), undefined);
+  assert.equal(await store.channels.claim('ch_2', lease(0, 2)), undefined);
+  assert.deepEqual(await store.channels.claimDue(queueAt(999), lease(999, 1000), upTo(10)), []);
+  assert.equal(await store.channels.nextDue(queueAt(0)), undefined);
 });
 
 test('claims what is due, the longest due first, up to the limit', async (t) => {
@@ -62,7 +66,7 @@ test('claims what is due, the longest due first, up to the limit', async (t) => 
   );
   await fill(store, ...due);
   const ids = async (now: number, limit: number) =>
-    (await store.channels.claimDue(minute(now), minute(now + 5), limit)).map(({ channel }) => channel.id);
+    (await store.channels.claimDue(queueAt(now), lease(now, now + 5), upTo(limit))).map(({ channel }) => channel.id);
   assert.deepEqual(await ids(30, 2), ['ch_10', 'ch_20']);
   assert.deepEqual(await ids(30, 2), ['ch_30']);
   assert.deepEqual(await ids(30, 2), []);
@@ -73,9 +77,9 @@ test('shares the due channels among brokers, each to one', async (t) => {
   const channels = Array.from({ length: 30 }, (_, index) => anActiveChannel({ id: `ch_${index}`, name: `n${index}` }));
   await fill(store, ...channels);
   const batches = await Promise.all(
-    Array.from({ length: 8 }, () => store.channels.claimDue(minute(30), minute(32), 5)),
+    Array.from({ length: 8 }, () => store.channels.claimDue(queueAt(30), lease(30, 32), upTo(5))),
   );
-  const rest = await store.channels.claimDue(minute(30), minute(32), 30);
+  const rest = await store.channels.claimDue(queueAt(30), lease(30, 32), upTo(30));
   const claimed = [...batches.flat(), ...rest].map(({ channel }) => channel.id);
   assert.equal(new Set(claimed).size, 30);
   assert.equal(claimed.length, 30);
@@ -86,8 +90,8 @@ test('passes over a channel that another broker has locked, without waiting for 
   await fill(store, anActiveChannel(), anActiveChannel({ id: 'ch_2', name: 'two' }));
   await database.transaction(async (trx) => {
     await trx.selectFrom('channels').select('id').where('id', '=', 'ch_1').forUpdate().execute();
-    assert.equal(await store.channels.claim('ch_1', minute(30), minute(32)), undefined);
-    const claims = await store.channels.claimDue(minute(30), minute(32), 10);
+    assert.equal(await store.channels.claim('ch_1', lease(30, 32)), undefined);
+    const claims = await store.channels.claimDue(queueAt(30), lease(30, 32), upTo(10));
     assert.deepEqual(
       claims.map(({ channel }) => channel.id),
       ['ch_2'],
@@ -97,13 +101,13 @@ test('passes over a channel that another broker has locked, without waiting for 
 
 test('tells when the next channel is due, and of a claimed one when its claim ends', async (t) => {
   const { store } = await useStore(t);
-  const later = anActiveChannel({ id: 'ch_2', name: 'later' }, { refreshDueAt: minute(50) });
+  const later = anActiveChannel({ id: 'ch_2', name: 'later' }, { refreshDueAt: minute(14) });
   await fill(store, anActiveChannel({}, { refreshDueAt: minute(10) }), later);
-  assert.deepEqual(await store.channels.nextDue(), minute(10));
+  assert.deepEqual(await store.channels.nextDue(queueAt(0)), minute(10));
   await claimOf(store, 'ch_1', 10, 12);
-  assert.deepEqual(await store.channels.nextDue(), minute(12));
-  await claimOf(store, 'ch_1', 12, 70);
-  assert.deepEqual(await store.channels.nextDue(), minute(50));
+  assert.deepEqual(await store.channels.nextDue(queueAt(10)), minute(12));
+  await claimOf(store, 'ch_1', 12, 20);
+  assert.deepEqual(await store.channels.nextDue(queueAt(12)), minute(14));
 });
 
 test('writes a refresh and its record, ends the claim and forgets the failures', async (t) => {
@@ -123,7 +127,7 @@ test('writes a refresh and its record, ends the claim and forgets the failures',
     lastFailure: undefined,
   });
   assert.deepEqual(await actsOn(store, 'ch_1'), ['channel.add', 'token.refresh']);
-  assert.ok(await store.channels.claim('ch_1', minute(31), minute(33)));
+  assert.ok(await store.channels.claim('ch_1', lease(31, 33)));
 });
 
 test('replaces the refresh token where a rotated one came, and only then', async (t) => {
@@ -177,7 +181,7 @@ test('refuses a refresh that was under way when the owner consented anew', async
   const grant = (await store.channels.find('ch_1'))?.grant;
   assert.equal(grant?.generation, 2);
   assert.equal(grant.refreshTokenEncrypted, 'vault:v1:anew');
-  assert.ok(await store.channels.claim('ch_1', minute(31), minute(33)), 'the new grant can be refreshed at once');
+  assert.ok(await store.channels.claim('ch_1', lease(31, 33)), 'the new grant can be refreshed at once');
 });
 
 test('keeps a rotated refresh token of a channel that was suspended meanwhile', async (t) => {
@@ -207,7 +211,7 @@ test('counts failures, ends the claim and sets the next try, without a change of
     assert.equal(channel?.state, 'active');
     assert.equal(channel.grant?.refreshFailures, failures);
     assert.equal(channel.grant.lastFailure, 'rate_limited');
-    assert.deepEqual(await store.channels.nextDue(), minute(from + 10));
+    assert.deepEqual(await store.channels.nextDue(queueAt(from)), minute(from + 10));
   }
   assert.deepEqual(await actsOn(store, 'ch_1'), ['channel.add', 'token.refresh', 'token.refresh']);
 });

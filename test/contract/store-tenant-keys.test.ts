@@ -14,6 +14,7 @@ import {
   aRefresh,
   aRequest,
   fill,
+  lease,
   minute,
   start,
 } from '../support/store-fixtures.ts';
@@ -78,7 +79,7 @@ test('goes through rows below a version once, in order, however small the steps'
 test('a rewrapped ciphertext takes the place of the one it was made from, and of no other', async (t) => {
   const { store } = await useStore(t);
   await fill(store, anActiveChannel(), anActiveChannel({ id: 'ch_2', name: 'two' }));
-  const claim = await store.channels.claim('ch_2', minute(30), minute(31));
+  const claim = await store.channels.claim('ch_2', lease(30, 31));
   assert.ok(claim);
   const rotated = { refreshTokenEncrypted: 'vault:v1:newer', refreshTokenHash: 'hash-newer' };
   await store.channels.refreshed(claim, aRefresh({ rotated }), aRecord('token.refresh'));
@@ -94,7 +95,7 @@ test('a rewrapped ciphertext takes the place of the one it was made from, and of
 test('a rewrap during a refresh neither ends the claim nor loses what the refresh brings', async (t) => {
   const { store } = await useStore(t);
   await fill(store, anActiveChannel());
-  const claim = await store.channels.claim('ch_1', minute(30), minute(31));
+  const claim = await store.channels.claim('ch_1', lease(30, 31));
   assert.ok(claim);
   await store.ciphertexts.replace('grant', [{ id: 'ch_1', from: 'vault:v1:first', to: 'vault:v2:first' }]);
   const rotated = { refreshTokenEncrypted: 'vault:v2:newer', refreshTokenHash: 'hash-newer' };
@@ -162,7 +163,7 @@ test('once the minimum is raised, a ciphertext of an older version cannot be sto
   assert.ok(claim);
   await store.tenantKeys.raiseMinimum(claim, 2, raised);
   const retired = { code: 'KEY_VERSION_RETIRED' };
-  const refresh = await store.channels.claim('ch_1', minute(30), minute(31));
+  const refresh = await store.channels.claim('ch_1', lease(30, 31));
   assert.ok(refresh);
   const rotated = { refreshTokenEncrypted: 'vault:v1:late', refreshTokenHash: 'hash-late' };
   await assert.rejects(store.channels.refreshed(refresh, aRefresh({ rotated }), aRecord('token.refresh')), retired);

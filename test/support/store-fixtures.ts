@@ -1,7 +1,7 @@
 import type { AuditAction, AuditRecord } from '../../broker/domain/audit-record.ts';
 import type { Channel, Grant } from '../../broker/domain/channel.ts';
 import type { Consent } from '../../broker/domain/consent.ts';
-import type { FirstToken, ReceivedGrant, RefreshSuccess, Store } from '../../broker/ports.ts';
+import type { FirstToken, Lease, QueuePart, ReceivedGrant, RefreshSuccess, Store } from '../../broker/ports.ts';
 
 /** The instant that the fixtures count from. */
 export const start = new Date('2026-03-01T12:00:00Z');
@@ -9,6 +9,16 @@ export const start = new Date('2026-03-01T12:00:00Z');
 /** The instant so many minutes after `start`. */
 export function minute(minutes: number): Date {
   return new Date(start.getTime() + minutes * 60_000);
+}
+
+/** A claim from minute to minute, of a replica called `test`. */
+export function lease(from: number, until: number): Lease {
+  return { now: minute(from), until: minute(until), owner: 'test' };
+}
+
+/** The whole due queue at that minute. */
+export function queueAt(minutes: number): QueuePart {
+  return { now: minute(minutes), regions: undefined, exceptClients: [] };
 }
 
 let requests = 0;

@@ -106,7 +106,7 @@ async function refreshThatFailsAs(failureClass: FailureClass) {
     onRefreshed: () => undefined,
   } as unknown as RefreshDeps;
   const performRefresh = createPerformRefresh(deps);
-  const claim: RefreshClaim = { channel, grant, fence: 1 };
+  const claim: RefreshClaim = { channel, grant, fence: 1, lastUsedAt: start, proofDueAt: undefined };
   const told = await performRefresh({ kind: 'scheduler', requestId: 'r' }, claim).then(
     () => 'the token',
     (error: unknown) => (error instanceof BrokerError ? error.code : String(error)),

@@ -1,0 +1,98 @@
+/**
+ * The queries of the due queue. They go through its one index, OAuth client by OAuth client and region by region, and
+ * look at as many rows of each as are wanted: a long queue of one client costs the others nothing, and channels that are
+ * not due are not looked at.
+ */
+import { type RawBuilder, type Selectable, sql } from 'kysely';
+import type { ClaimLimits, Lease, QueuePart } from '../ports.ts';
+import type { ChannelsTable } from './schema.ts';
+
+/** A claim that ends so much later than one made now was made by a clock that went wrong, and holds nothing. */
+const credibleMs = 10 * 60_000;
+
+/**
+ * The ids of channels that are due and free, the longest due first. Nothing is locked yet: whoever claims them looks
+ * again.
+ */
+export function longestDue(part: QueuePart, { limit, mostPerClient, taken }: ClaimLimits): RawBuilder<unknown> {
+  const most = Math.min(limit, mostPerClient);
+  return sql`
+    select id from (
+      select due.id, due.refresh_due_at, ${mostPerClient} - coalesce(taken.places, 0) as room,
+        row_number() over (partition by queue.client order by due.refresh_due_at) as place
+      from (${queues(part)}) as queue
+      left join unnest(${[...taken.keys()]}::text[], ${[...taken.values()]}::integer[]) as taken (client, places)
+        on taken.client = queue.client
+      cross join lateral (
+        select id, refresh_due_at from channels
+        where ${isIn('queue')} and refresh_due_at <= ${part.now} and ${isFree(part.now)}
+        order by refresh_due_at limit ${most}
+      ) as due
+    ) as longest
+    where place <= room order by refresh_due_at limit ${limit}`;
+}
+
+/** Claims those of the channels that are free, passing over what another broker has locked. */
+export function claimed(wanted: RawBuilder<unknown>, lease: Lease): RawBuilder<Selectable<ChannelsTable>> {
+  // Materialised lists, because a subquery could be run again and lock others.
+  return sql<Selectable<ChannelsTable>>`
+    with wanted as materialized (${wanted}),
+    free as materialized (
+      select id from channels
+      where id in (select id from wanted) and state = 'active' and ${isFree(lease.now)}
+      for update skip locked
+    ),
+    claimed as (
+      update channels
+      set claimed_until = ${lease.until}, claimed_by = ${lease.owner}, claim_fence = claim_fence + 1, awaited = false
+      from free where channels.id = free.id
+      returning channels.*
+    )
+    select * from claimed order by refresh_due_at`;
+}
+
+/** When the first free channel is due, or the claim of one that is due ends. */
+export function nextDue(part: QueuePart): RawBuilder<{ readonly due: Date | null }> {
+  // Where a free one is due now, what is claimed does not matter; else all that are due are claimed, and these are few.
+  return sql<{ readonly due: Date | null }>`
+    select min(case
+      when free.due <= ${part.now} then free.due
+      else least(free.due, (
+        select min(claimed_until) from channels
+        where ${isIn('queue')} and refresh_due_at <= ${part.now} and not (${isFree(part.now)})
+      ))
+    end) as due
+    from (${queues(part)}) as queue left join lateral (
+      select refresh_due_at as due from channels
+      where ${isIn('queue')} and ${isFree(part.now)} order by refresh_due_at limit 1
+    ) as free on true`;
+}
+
+/** The pairs of OAuth client and region that there are channels of, found by jumping from one to the next in the index. */
+function queues({ regions, exceptClients }: QueuePart): RawBuilder<unknown> {
+  return sql`
+    with recursive pair as (
+      select used.name as client, (
+        select min(channels.region) from channels where channels.state = 'active' and channels.oauth_client = used.name
+      ) as region
+      from oauth_clients as used where used.disabled_at is null and used.name <> all (${exceptClients}::text[])
+      union all
+      select pair.client, (
+        select min(channels.region) from channels
+        where channels.state = 'active' and channels.oauth_client = pair.client and channels.region > pair.region
+      ) from pair where pair.region is not null
+    )
+    select client, region from pair
+    where region is not null
+      and (${regions ?? null}::text[] is null or region = any (${regions ?? null}::text[]))`;
+}
+
+function isIn(queue: string): RawBuilder<unknown> {
+  const at = sql.raw(queue);
+  return sql`channels.state = 'active' and channels.oauth_client = ${at}.client and channels.region = ${at}.region`;
+}
+
+function isFree(now: Date): RawBuilder<boolean> {
+  const incredible = new Date(now.getTime() + credibleMs);
+  return sql<boolean>`(claimed_until is null or claimed_until <= ${now} or claimed_until > ${incredible})`;
+}
