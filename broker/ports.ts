@@ -11,6 +11,7 @@ export type * from './ports/cache.ts';
 export type * from './ports/google.ts';
 export type * from './ports/rate-limits.ts';
 export type * from './ports/refresh-queue.ts';
+export type * from './ports/replicas.ts';
 export type * from './ports/retention.ts';
 export type * from './ports/shred.ts';
 export type * from './ports/spool.ts';

@@ -8,6 +8,7 @@ import type { AuditReader } from './audit.ts';
 import type { AuditChains } from './audit-chain.ts';
 import type { OAuthClient } from './google.ts';
 import type { ClaimLimits, Lease, QueuePart } from './refresh-queue.ts';
+import type { Replicas } from './replicas.ts';
 import type { Retention } from './retention.ts';
 import type { Shreds } from './shred.ts';
 import type { Ciphertexts, TenantKeyRecords } from './tenant-keys.ts';
@@ -213,6 +214,7 @@ export interface Store {
     asks: readonly { readonly spiffeId: string; readonly channel: string }[],
   ): Promise<readonly (ReadableChannel | undefined)[]>;
   readonly changes: Changes;
+  readonly replicas: Replicas;
   readonly retention: Retention;
   readonly tenantKeys: TenantKeyRecords;
   readonly ciphertexts: Ciphertexts;

@@ -11,6 +11,7 @@ import { createOAuthClients } from './oauth-clients.ts';
 import { createReadableChannels } from './readable-channels.ts';
 import { createReceivedGrants } from './received-grants.ts';
 import { createRefreshQueue } from './refresh-queue.ts';
+import { createReplicas } from './replicas.ts';
 import { createRetention } from './retention.ts';
 import { createRotatedTokens } from './rotated-tokens.ts';
 import { createShreds } from './shreds.ts';
@@ -28,6 +29,7 @@ export function createStore({ database }: { readonly database: Database }): Stor
     consents: { ...createConsents(database), ...createReceivedGrants(database) },
     workloadAccess: createWorkloadAccess(database),
     changes: createChanges(database),
+    replicas: createReplicas(database),
     retention: createRetention(database),
     tenantKeys: createTenantKeyRecords(database),
     ciphertexts: createCiphertexts(database),
