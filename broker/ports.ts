@@ -9,6 +9,7 @@ export type * from './ports/audit-chain.ts';
 export type * from './ports/audit-spool.ts';
 export type * from './ports/cache.ts';
 export type * from './ports/google.ts';
+export type * from './ports/notifications.ts';
 export type * from './ports/rate-limits.ts';
 export type * from './ports/refresh-queue.ts';
 export type * from './ports/replicas.ts';

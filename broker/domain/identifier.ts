@@ -5,17 +5,22 @@ import { Secret } from './secret.ts';
 /** Answers `size` random bytes from a cryptographic source. */
 export type RandomBytes = (size: number) => Buffer;
 
-const crockford = '0123456789abcdefghjkmnpqrstvwxyz';
+const digits = '0123456789abcdefghjkmnpqrstvwxyz';
 
 /** A new id of 128 random bits: `ch_` (channel), `co_` (consent) or `sh_` (shred) and 26 characters of Crockford base32. */
 export function newId(prefix: 'ch' | 'co' | 'sh', random: RandomBytes): string {
-  let bits = BigInt(`0x${random(16).toString('hex')}`);
+  return `${prefix}_${crockford(random(16))}`;
+}
+
+/** 16 bytes as 26 characters of Crockford base32, in small letters. */
+export function crockford(bytes: Buffer): string {
+  let bits = BigInt(`0x${bytes.toString('hex')}`);
   let text = '';
   for (let position = 0; position < 26; position += 1) {
-    text = (crockford[Number(bits & 31n)] ?? '') + text;
+    text = (digits[Number(bits & 31n)] ?? '') + text;
     bits >>= 5n;
   }
-  return `${prefix}_${text}`;
+  return text;
 }
 
 /** Tells whether a text can be a channel's id: nothing else is looked up. */

@@ -7,6 +7,7 @@ import type { TenantState } from '../domain/shred.ts';
 import type { AuditReader } from './audit.ts';
 import type { AuditChains } from './audit-chain.ts';
 import type { OAuthClient } from './google.ts';
+import type { Notifications } from './notifications.ts';
 import type { ClaimLimits, Lease, QueuePart } from './refresh-queue.ts';
 import type { Replicas } from './replicas.ts';
 import type { Retention } from './retention.ts';
@@ -215,6 +216,7 @@ export interface Store {
   ): Promise<readonly (ReadableChannel | undefined)[]>;
   readonly changes: Changes;
   readonly replicas: Replicas;
+  readonly notifications: Notifications;
   readonly retention: Retention;
   readonly tenantKeys: TenantKeyRecords;
   readonly ciphertexts: Ciphertexts;

@@ -3,6 +3,7 @@ import type { Store } from '../ports.ts';
 import { toChannel, toChannelRow } from './channel-row.ts';
 import { expectChanged } from './conflict.ts';
 import type { Database } from './database.ts';
+import { notifyStepOf } from './notify.ts';
 import { recorded } from './recorded.ts';
 
 /** Channels in the table `channels`; its due queue is in `refresh-queue.ts`. */
@@ -55,6 +56,7 @@ export function createChannels(
           : update.where('generation', '=', change.generation)
         ).executeTakeFirst();
         expectChanged(result, `channel ${change.id} is no longer ${change.from} in the same generation`);
+        await notifyStepOf(trx, { ...change, channel: change.id });
       }),
   };
 }

@@ -30,6 +30,8 @@ export interface Database {
   transaction<T>(work: (trx: Transaction<Schema>) => Promise<T>): Promise<T>;
   /** Throws STORE_UNAVAILABLE where the database does not answer. */
   check(): Promise<void>;
+  /** What it was made with: for what needs a pool of its own. */
+  readonly options: DatabaseOptions;
   /** Makes a connection beside the pool, for what must not share one: LISTEN. Not open yet. */
   dedicated(): DedicatedConnection;
   close(): Promise<void>;
@@ -72,6 +74,7 @@ export function createDatabase({
     run,
     transaction: (work) => translated(kysely.transaction().execute(work)),
     check: () => run(async (db) => void (await sql`select 1`.execute(db))),
+    options: { url, applicationName },
     dedicated: () => createDedicatedConnection({ url, applicationName, connectTimeoutMs, statementTimeoutMs }),
     close: () => kysely.destroy(),
   };

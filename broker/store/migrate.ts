@@ -6,6 +6,8 @@ import { type Kysely, sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import { BrokerError } from '../errors.ts';
 import { createDatabase, type DatabaseOptions } from './database.ts';
+import { jobSchema } from './delivery-jobs.ts';
+import { jobsAreCurrent, migrateJobs } from './job-schema.ts';
 import * as tenants from './migrations/0001-tenants.ts';
 import * as channels from './migrations/0002-channels.ts';
 import * as consents from './migrations/0003-consents.ts';
@@ -19,6 +21,7 @@ import * as outbox from './migrations/0010-outbox.ts';
 import * as oauthClientState from './migrations/0012-oauth-client-state.ts';
 import * as channelRules from './migrations/0013-channel-rules.ts';
 import * as refreshQueue from './migrations/0017-refresh-queue.ts';
+import * as notifications from './migrations/0019-notifications.ts';
 import * as securityEvents from './migrations/0020-security-events.ts';
 import { translatePostgresError } from './postgres-error.ts';
 import { grantToRuntime, requireOwner, requireRole } from './roles.ts';
@@ -38,6 +41,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0012-oauth-client-state': oauthClientState,
   '0013-channel-rules': channelRules,
   '0017-refresh-queue': refreshQueue,
+  '0019-notifications': notifications,
   '0020-security-events': securityEvents,
 };
 const migrationTable = 'schema_migrations';
@@ -59,6 +63,7 @@ export async function migrate({ url, applicationName, runtimeRole }: MigrateOpti
       const role = await requireOwner(db);
       if (runtimeRole !== undefined) await requireRole(db, runtimeRole);
       const applied = await migrateAll(db);
+      await migrateJobs(url, applicationName);
       if (runtimeRole !== undefined && runtimeRole !== role.name) await grantToRuntime(db, runtimeRole);
       return applied;
     });
@@ -68,7 +73,7 @@ export async function migrate({ url, applicationName, runtimeRole }: MigrateOpti
 }
 
 /**
- * The migrations that the database lacks, oldest first; all of them where it was never opened to this role. Throws CONFIG_INVALID where it
+ * The migrations that the database lacks, oldest first, or `graphile_worker` where it is only those of the jobs; all of them where it was never opened to this role. Throws CONFIG_INVALID where it
  * belongs to a newer broker.
  */
 export async function pendingMigrations(db: Kysely<Schema>): Promise<readonly string[]> {
@@ -76,7 +81,8 @@ export async function pendingMigrations(db: Kysely<Schema>): Promise<readonly st
     select has_table_privilege(to_regclass(${migrationTable}), 'select') as readable`.execute(db);
   const applied = rows[0]?.readable ? await appliedMigrations(db) : [];
   refuseNewer(applied);
-  return Object.keys(migrations).filter((name) => !applied.includes(name));
+  const pending = Object.keys(migrations).filter((name) => !applied.includes(name));
+  return pending.length > 0 || (await jobsAreCurrent(db)) ? pending : [jobSchema];
 }
 
 async function migrateAll(db: Kysely<Schema>): Promise<readonly string[]> {

@@ -10,6 +10,7 @@ import type { ReceivedGrant, Store } from '../ports.ts';
 import { expectChanged } from './conflict.ts';
 import { nothingReceived, toConsent, toReceivedGrant } from './consent-row.ts';
 import type { Database } from './database.ts';
+import { notifyStep } from './notify.ts';
 import { recorded } from './recorded.ts';
 import type { ConsentsTable, Schema } from './schema.ts';
 
@@ -59,7 +60,7 @@ export function createReceivedGrants(
         const { channel, held } = await lockReceived(trx, received);
         const present = await trx
           .selectFrom('channels')
-          .select(['state', 'generation', 'google_subject', 'youtube_channel_id'])
+          .select(['state', 'generation', 'google_subject', 'youtube_channel_id', 'tenant', 'oauth_client'])
           .where('id', '=', channel)
           .forUpdate()
           .executeTakeFirstOrThrow();
@@ -100,6 +101,16 @@ export function createReceivedGrants(
           .where('id', '=', channel)
           .execute();
         await endReceived(trx, received, { status: 'completed', completed_at: at });
+        await notifyStep(trx, {
+          channel,
+          tenant: present.tenant,
+          oauthClient: present.oauth_client,
+          generation: held.generation,
+          from: present.state,
+          to: 'active',
+          reason: 'consented',
+          at,
+        });
       }),
 
     reject: (received, failure, at, record) =>

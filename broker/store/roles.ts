@@ -2,9 +2,10 @@
  * The two roles of the database: the owner, whose tables they are and who migrates them, and the role of the running
  * broker, which has the rights in `privileges.ts`. Small set-ups have one role for both.
  */
-import { type Kysely, sql } from 'kysely';
+import { type Kysely, type RawBuilder, sql, type Transaction } from 'kysely';
 import { BrokerError } from '../errors.ts';
-import { runtimePrivileges, tableRights } from './privileges.ts';
+import { jobSchema } from './delivery-jobs.ts';
+import { jobPrivileges, type Privilege, runtimePrivileges, type TableRight, tableRights } from './privileges.ts';
 import type { Schema } from './schema.ts';
 
 // Any number will do: GRANTs of two sessions on one table at the same time fail each other.
@@ -18,11 +19,23 @@ export async function grantToRuntime(db: Kysely<Schema>, role: string): Promise<
     const { rows } = await sql<{ schema: string }>`select current_schema() as schema`.execute(trx);
     await sql`grant usage on schema ${sql.id(rows[0]?.schema ?? '')} to ${grantee}`.execute(trx);
     await sql`revoke create on schema ${sql.id(rows[0]?.schema ?? '')} from ${grantee}`.execute(trx);
-    for (const [table, needed] of Object.entries(runtimePrivileges)) {
-      await sql`revoke all on table ${sql.table(table)} from ${grantee}`.execute(trx);
-      await sql`grant ${sql.raw(needed.join(', '))} on table ${sql.table(table)} to ${grantee}`.execute(trx);
+    await sql`grant usage on schema ${sql.id(jobSchema)} to ${grantee}`.execute(trx);
+    for (const [table, needed] of Object.entries(runtimePrivileges))
+      await grant(trx, sql.table(table), needed, grantee);
+    for (const [table, needed] of Object.entries(jobPrivileges)) {
+      await grant(trx, sql.id(jobSchema, table), needed, grantee);
     }
   });
+}
+
+async function grant(
+  trx: Transaction<Schema>,
+  table: RawBuilder<unknown>,
+  needed: readonly Privilege[],
+  grantee: RawBuilder<unknown>,
+): Promise<void> {
+  await sql`revoke all on table ${table} from ${grantee}`.execute(trx);
+  if (needed.length > 0) await sql`grant ${sql.raw(needed.join(', '))} on table ${table} to ${grantee}`.execute(trx);
 }
 
 /** The role of a connection, held against what the running broker needs. */
@@ -49,12 +62,25 @@ export interface RightsDiffer {
 
 /** Compares the rights of this connection's role with those that the running broker needs; all tables are there. */
 export async function compareRights(db: Kysely<Schema>): Promise<RightsDiffer> {
-  const list = sql.join(tableRights.map(({ table, privilege }) => sql`(${table}::text, ${privilege}::text)`));
-  const { rows } = await sql<{ table: string; privilege: string }>`
-    select wanted."table", wanted.privilege from (values ${list}) as wanted ("table", privilege)
-      where has_table_privilege(wanted."table", wanted.privilege)`.execute(db);
-  const held = new Set(rows.map(({ table, privilege }) => `${privilege} on ${table}`));
-  const named = tableRights.map(({ table, privilege, needed }) => ({ right: `${privilege} on ${table}`, needed }));
+  const list = sql.join(
+    tableRights.map(
+      ({ schema, table, privilege }) => sql`(${schema ?? null}::text, ${table}::text, ${privilege}::text)`,
+    ),
+  );
+  const { rows } = await sql<Pick<TableRight, 'table' | 'privilege'> & { schema: string | null }>`
+    select wanted.schema, wanted."table", wanted.privilege
+      from (values ${list}) as wanted (schema, "table", privilege)
+        join pg_namespace on nspname = coalesce(wanted.schema, current_schema())
+        join pg_class on relnamespace = pg_namespace.oid and relname = wanted."table"
+      where has_table_privilege(pg_class.oid, wanted.privilege)`.execute(db);
+  const nameOf = ({
+    schema,
+    table,
+    privilege,
+  }: Pick<(typeof rows)[number], 'table' | 'privilege'> & { schema?: string | null | undefined }) =>
+    `${privilege} on ${schema ? `${schema}.` : ''}${table}`;
+  const held = new Set(rows.map(nameOf));
+  const named = tableRights.map((right) => ({ right: nameOf(right), needed: right.needed }));
   return {
     lacks: named.filter(({ right, needed }) => needed && !held.has(right)).map(({ right }) => right),
     exceeds: named.filter(({ right, needed }) => !needed && held.has(right)).map(({ right }) => right),

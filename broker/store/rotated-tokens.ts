@@ -2,6 +2,7 @@ import type { Transaction } from 'kysely';
 import { BrokerError } from '../errors.ts';
 import type { Store, StoredRotation } from '../ports.ts';
 import type { Database } from './database.ts';
+import { notifyStepOf } from './notify.ts';
 import { recorded } from './recorded.ts';
 import type { Schema } from './schema.ts';
 
@@ -21,31 +22,32 @@ export function createRotatedTokens(database: Database): Pick<Store['channels'],
 }
 
 async function onChannel(trx: Transaction<Schema>, rotated: StoredRotation): Promise<boolean> {
-  const { numUpdatedRows } = await trx
-    .updateTable('channels')
-    .set((row) => {
-      // The verdict was about the token that this one replaces.
-      const wasThoughtDead = row.case().when('state', '=', 'needs_reconsent');
-      return {
-        refresh_token_encrypted: rotated.refreshTokenEncrypted,
-        refresh_token_hash: rotated.refreshTokenHash,
-        state: wasThoughtDead
-          .then('active' as const)
-          .else(row.ref('state'))
-          .end(),
-        reason: wasThoughtDead
-          .then('newer_token_stored' as const)
-          .else(row.ref('reason'))
-          .end(),
-        refresh_due_at: rotated.receivedAt,
-        updated_at: rotated.receivedAt,
-      };
-    })
+  const held = await trx
+    .selectFrom('channels')
+    .select(['state', 'reason'])
     .where('id', '=', rotated.channel)
     .where('generation', '=', rotated.generation)
     .where('refresh_token_hash', '=', rotated.formerTokenHash)
+    .forUpdate()
     .executeTakeFirst();
-  return numUpdatedRows > 0n;
+  if (!held) return false;
+  // The verdict was about the token that this one replaces.
+  const now = held.state === 'needs_reconsent' ? ({ state: 'active', reason: 'newer_token_stored' } as const) : held;
+  await trx
+    .updateTable('channels')
+    .set({
+      refresh_token_encrypted: rotated.refreshTokenEncrypted,
+      refresh_token_hash: rotated.refreshTokenHash,
+      state: now.state,
+      reason: now.reason,
+      refresh_due_at: rotated.receivedAt,
+      updated_at: rotated.receivedAt,
+    })
+    .where('id', '=', rotated.channel)
+    .execute();
+  const { channel, receivedAt: at } = rotated;
+  await notifyStepOf(trx, { channel, from: held.state, to: now.state, reason: now.reason, at });
+  return true;
 }
 
 async function onConsent(trx: Transaction<Schema>, rotated: StoredRotation): Promise<boolean> {

@@ -3,6 +3,7 @@ import type { ColumnType, GeneratedAlways } from 'kysely';
 import type { AuditRecord } from '../domain/audit-record.ts';
 import type { ChannelState, StateReason } from '../domain/channel.ts';
 import type { ConsentFailure, ConsentStatus } from '../domain/consent.ts';
+import type { NotificationFacts, NotificationState, NotificationType } from '../domain/notification.ts';
 import type { Publishing } from '../domain/oauth-client.ts';
 import type { RevocationOutcome, ShredProof, ShredState, TenantState } from '../domain/shred.ts';
 import type { TenantKeyFault } from '../domain/tenant-key.ts';
@@ -16,6 +17,7 @@ export interface Schema {
   audit_log: AuditLogTable;
   outbox: OutboxTable;
   broker_replicas: BrokerReplicasTable;
+  notifications: NotificationsTable;
 
   audit_chains: AuditChainsTable;
   audit_checkpoints: AuditCheckpointsTable;
@@ -178,6 +180,26 @@ export interface ChangeFacts {
   readonly formerGeneration?: number;
   readonly state?: ChannelState;
   readonly generation?: number;
+}
+
+export interface NotificationsTable {
+  id: string;
+  type: NotificationType;
+  occasion: string;
+  at: Date;
+  tenant: string | null;
+  channel: string | null;
+  generation: number | null;
+  oauth_client: string | null;
+  facts: ColumnType<NotificationFacts, string, never>;
+  state: ColumnType<NotificationState, undefined, NotificationState>;
+  attempts: ColumnType<number, undefined, number>;
+  due_at: Date;
+  claimed_until: ColumnType<Date | null, undefined, Date | null>;
+  first_attempt_at: ColumnType<Date | null, undefined, Date | null>;
+  last_attempt_at: ColumnType<Date | null, undefined, Date | null>;
+  last_problem: ColumnType<string | null, undefined, string | null>;
+  ended_at: ColumnType<Date | null, undefined, Date | null>;
 }
 
 export interface AuditChainsTable {

@@ -7,6 +7,9 @@ import { createChannels } from './channels.ts';
 import { createCiphertexts } from './ciphertexts.ts';
 import { createConsents } from './consents.ts';
 import type { Database } from './database.ts';
+import { createDeliveryWorker } from './delivery-worker.ts';
+import { createExpiringGrants } from './expiring-grants.ts';
+import { createNotifications } from './notifications.ts';
 import { createOAuthClients } from './oauth-clients.ts';
 import { createReadableChannels } from './readable-channels.ts';
 import { createReceivedGrants } from './received-grants.ts';
@@ -30,6 +33,11 @@ export function createStore({ database }: { readonly database: Database }): Stor
     workloadAccess: createWorkloadAccess(database),
     changes: createChanges(database),
     replicas: createReplicas(database),
+    notifications: {
+      ...createNotifications(database),
+      ...createExpiringGrants(database),
+      ...createDeliveryWorker(database.options),
+    },
     retention: createRetention(database),
     tenantKeys: createTenantKeyRecords(database),
     ciphertexts: createCiphertexts(database),

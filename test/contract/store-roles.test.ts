@@ -1,11 +1,14 @@
 /** The role that the broker runs as: what it may do in PostgreSQL, and what the broker says where it is another. */
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
 import { test } from 'node:test';
 import { sql } from 'kysely';
 import { Secret } from '../../broker/domain/secret.ts';
+import { addDelivery, jobSchema } from '../../broker/store/delivery-jobs.ts';
+import { jobRevision } from '../../broker/store/job-schema.ts';
 import { migrateStore, openStore } from '../../broker/store/open-store.ts';
-import { runtimePrivileges } from '../../broker/store/privileges.ts';
+import { jobPrivileges, runtimePrivileges } from '../../broker/store/privileges.ts';
 import { databaseRoles, giveToOwner, urlAs } from '../../stack/postgres-roles.ts';
 import { readDocument, sectionOf } from '../support/documents.ts';
 import { adminUrlOf, ownerUrl, superuserUrl, useDatabase, useOwnPostgres } from '../support/postgres.ts';
@@ -49,6 +52,29 @@ test('the role has on every table the rights that are listed, and none on any ot
   );
 });
 
+test('the same holds for the tables of the jobs, whose rows it sees, and for their newest version', async (t) => {
+  const { database, url } = await useStore(t);
+  const { rows } = await useConnection(t, superuserUrl(url)).run((db) =>
+    sql<{ table: string; rights: string[] }>`
+      select relname as table, array(
+          select lower(privilege_type) from aclexplode(relacl) where grantee = ${databaseRoles.runtime}::regrole
+          order by 1) as rights
+        from pg_class where relnamespace = ${jobSchema}::regnamespace and relkind in ('r', 'v', 'm', 'S', 'f', 'p')`.execute(
+      db,
+    ),
+  );
+  const held = rows.filter(({ rights }) => rights.length > 0).map(({ table, rights }) => [table, rights]);
+  const listed = Object.entries(jobPrivileges)
+    .filter(([, rights]) => rights.length > 0)
+    .map(([table, rights]) => [table, rights.toSorted()]);
+  assert.deepEqual(Object.fromEntries(held), Object.fromEntries(listed));
+  await database.run((db) => addDelivery(db, 'nt_1', 0));
+  const jobs = await database.run((db) => sql`select key from graphile_worker._private_jobs`.execute(db));
+  assert.deepEqual(jobs.rows, [{ key: 'nt_1' }]);
+  const installed = readdirSync(new URL('../../node_modules/graphile-worker/sql', import.meta.url));
+  assert.equal(jobRevision, installed.filter((file) => /^\d{6}\.sql$/.test(file)).length);
+});
+
 for (const statement of [
   "update audit_log set caller = 'mallory'",
   'delete from audit_log',
@@ -64,6 +90,11 @@ for (const statement of [
   'delete from oauth_clients',
   'delete from audit_checkpoints',
   "insert into schema_migrations values ('0099-later', '')",
+  'delete from notifications',
+  "update graphile_worker._private_tasks set identifier = 'mine'",
+  'drop table graphile_worker._private_jobs',
+  'select from graphile_worker._private_known_crontabs',
+  'create table graphile_worker.mine (one int)',
   'create table mine (one int)',
   'create temporary table mine (one int)',
   'create index mine on channels (name)',

@@ -61,6 +61,19 @@ export async function fillAsThen(database: Database, tables: readonly string[]):
       created_at: start,
     },
   ]);
+  await insert('notifications', [
+    {
+      id: `nt_${'0'.repeat(26)}`,
+      type: 'channel.needs_reconsent',
+      occasion: start.toISOString(),
+      at: start,
+      tenant: 'acme',
+      channel: 'ch_acme_needs_reconsent',
+      generation: 3,
+      oauth_client: 'uploads',
+      due_at: start,
+    },
+  ]);
   const acts = [aRecord('tenant.create'), aRecord('channel.add', { channel: 'ch_acme_active' })];
   const record = { ...aRecord('token.release'), tenant: 'globex', channel: 'ch_globex_active' };
   if (tables.includes('audit_chains')) {

