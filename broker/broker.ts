@@ -11,8 +11,9 @@ import { join } from 'node:path';
 import { setTimeout as timer } from 'node:timers/promises';
 import { openCache } from './cache/open-cache.ts';
 import type { Config } from './config.ts';
+import type { BucketRules } from './domain/token-bucket.ts';
 import { BrokerError } from './errors.ts';
-import { admitAll } from './flow/admit-all.ts';
+import { createAdmission } from './flow/admission.ts';
 import { type AuditCheckpointer, createAuditCheckpointer } from './flow/checkpoint-audit.ts';
 import { createDatabasePresence } from './flow/database-presence.ts';
 import { createFlows } from './flow/flows.ts';
@@ -183,8 +184,16 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   metrics.auditSpool(() => auditSpool.waiting());
   const store: Store = { ...database, audit: { ...database.audit, append: records.append } };
   records.start();
-  const cache = openCache({ redisUrl: config.cache.redisUrl, dataKeys, clock, random, randomFraction, log });
-  closers.push(() => cache.close());
+  const { cache, rateLimits, ...opening } = openCache({
+    redisUrl: config.cache.redisUrl,
+    dataKeys,
+    clock,
+    random,
+    randomFraction,
+    log,
+    replicas: config.refresh.replicas,
+  });
+  closers.push(() => opening.close());
   opened = { store, cache, records };
   let wakeScheduler = () => {};
   const spool = await openRefreshTokenSpool({
@@ -223,6 +232,23 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   });
   const youtube = createYouTube({ url: config.google.youtubeUrl, deadlineMs: googleDeadlineMs });
 
+  const admission = createAdmission({
+    rateLimits,
+    clock,
+    randomFraction,
+    pause: (ms) => timer(ms),
+    sleep,
+    concurrency: config.refresh.concurrency,
+    rules: clientRate(config.refresh.clientRate),
+    isRejected: () => false,
+    onRefused: metrics.notAdmitted,
+    onBreaker: (oauthClient, isOpen) => {
+      metrics.breaker(oauthClient, isOpen);
+      if (isOpen)
+        log.warn({ oauthClient }, 'an OAuth client is not asked with for a while: too many failures in a row');
+      else log.info({ oauthClient }, 'an OAuth client is asked with again');
+    },
+  });
   const flows = createFlows({
     store,
     presence,
@@ -257,7 +283,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     linkTtlMs: config.consent.linkTtlMs,
     retention: config.retention,
     refreshConcurrency: config.refresh.concurrency,
-    admission: admitAll,
+    admission,
     regions: () => undefined,
     replica,
     onBegun: metrics.refreshBegun,
@@ -385,6 +411,11 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     keepKeysDue: () => flows.keyKeeper.runOnce(),
     continueShreds: () => flows.shreds.runOnce(),
   };
+}
+
+/** A second's worth may go at once; however often Google complains, one request a second is left. */
+function clientRate(perSecond: number): BucketRules {
+  return { ratePerSecond: perSecond, burst: perSecond, slowestPerSecond: 1 };
 }
 
 /** Without a certificate that is valid no sidecar can connect. */

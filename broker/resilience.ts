@@ -1,5 +1,16 @@
-/** Retries of our own calls to Vault and PostgreSQL: to save what cannot be had again, and to wait for them at start. */
-import { ExponentialBackoff, handleWhen, retry } from 'cockatiel';
+/**
+ * Retries of our own calls to Vault and PostgreSQL: to save what cannot be had again, and to wait for them at start; and
+ * what keeps one OAuth client's trouble away from the others.
+ */
+import {
+  bulkhead,
+  CircuitState,
+  ConsecutiveBreaker,
+  circuitBreaker,
+  ExponentialBackoff,
+  handleWhen,
+  retry,
+} from 'cockatiel';
 import { BrokerError } from './errors.ts';
 
 const passing = handleWhen(
@@ -35,4 +46,83 @@ export function whenAvailable<T>(
     if (handled && 'error' in reason) onWait(reason.error);
   });
   return waiting.execute(step, signal);
+}
+
+/** One of many that are asked on their own account: how many questions to it run, and whether it is worth asking. */
+export interface Bulwark {
+  /** `open`: nobody asks it until then; `probing`: one asks whether it is well again. */
+  standing(
+    now: Date,
+  ): { readonly state: 'free' | 'full' | 'probing' } | { readonly state: 'open'; readonly until: Date };
+  /**
+   * Holds a slot while `work` runs; `ask`, inside it, tells the breaker how a question ended. Waits for a slot as long as
+   * `patience` does, and answers undefined where none became free: then `work` was not begun.
+   */
+  enter<T>(
+    work: (ask: Ask) => Promise<T>,
+    patience: (signal: AbortSignal) => Promise<void>,
+  ): Promise<{ readonly done: T } | undefined>;
+}
+
+type Ask = <T>(question: () => Promise<T>) => Promise<T>;
+
+/**
+ * A bulkhead and a breaker: at most `slots` at the same time, and after `failures` in a row nobody for a while, at first
+ * `firstOpenMs`, then longer and longer, at a random instant of the span. Then one probes. The time is an argument: the
+ * library's own is not used.
+ */
+export function createBulwark(options: {
+  readonly slots: number;
+  readonly failures: number;
+  readonly firstOpenMs: number;
+  readonly longestOpenMs: number;
+  readonly isOutage: (error: unknown) => boolean;
+  readonly now: () => Date;
+  /** From 0 to 1. */
+  readonly randomFraction: () => number;
+  readonly onBreaker: (isOpen: boolean) => void;
+}): Bulwark {
+  const { failures, firstOpenMs, longestOpenMs, now } = options;
+  const slots = bulkhead(options.slots, Number.POSITIVE_INFINITY);
+  const breaker = circuitBreaker(handleWhen(options.isOutage), {
+    halfOpenAfter: 0,
+    breaker: new ConsecutiveBreaker(failures),
+  });
+  let breaks = 0;
+  let until = new Date(0);
+  breaker.onBreak(() => {
+    const span = Math.min(longestOpenMs, firstOpenMs * 2 ** breaks);
+    breaks += 1;
+    until = new Date(now().getTime() + span / 2 + (options.randomFraction() * span) / 2);
+    options.onBreaker(true);
+  });
+  breaker.onReset(() => {
+    breaks = 0;
+    options.onBreaker(false);
+  });
+
+  return {
+    standing(at) {
+      if (breaker.state === CircuitState.HalfOpen) return { state: 'probing' };
+      if (breaker.state === CircuitState.Open && at < until) return { state: 'open', until };
+      return { state: slots.executionSlots > 0 ? 'free' : 'full' };
+    },
+    async enter(work, patience) {
+      let begun = false;
+      const waiting = new AbortController();
+      const begin = () => {
+        begun = true;
+        waiting.abort();
+        return work((question) => breaker.execute(question));
+      };
+      const leaving = new AbortController();
+      const working = slots.execute(begin, leaving.signal);
+      // Where a slot is free, it has begun by now.
+      if (!begun) await patience(waiting.signal);
+      if (begun) return { done: await working };
+      leaving.abort();
+      working.catch(() => undefined);
+      return undefined;
+    },
+  };
 }

@@ -25,12 +25,14 @@ export interface RedisOptions {
   readonly connectTimeoutMs?: number;
 }
 
-/** What the caches need of Redis. All methods throw STORE_UNAVAILABLE where it does not do as asked. */
+/** What the caches and the rate limits need of Redis. All methods throw STORE_UNAVAILABLE where it does not do as asked. */
 export interface RedisConnection {
   get(key: string): Promise<Buffer | undefined>;
   /** Stores the value for `ttlMs` milliseconds. */
   set(key: string, value: Buffer, ttlMs: number): Promise<void>;
   delete(key: string): Promise<void>;
+  /** Runs a Lua script that answers whole numbers. */
+  evaluate(script: string, keys: readonly string[], args: readonly (string | number)[]): Promise<readonly number[]>;
   ping(): Promise<void>;
   close(): void;
 }
@@ -88,6 +90,10 @@ export function createRedis({
     get: async (key) => (await command('get', () => client.getBuffer(key))) ?? undefined,
     set: async (key, value, ttlMs) => void (await command('set', () => client.set(key, value, 'PX', ttlMs))),
     delete: async (key) => void (await command('del', () => client.del(key))),
+    async evaluate(script, keys, args) {
+      const answer = await command('eval', () => client.eval(script, keys.length, ...keys, ...args));
+      return Array.isArray(answer) ? answer.map(Number) : [];
+    },
     ping: async () => void (await command('ping', () => client.ping())),
     close: () => client.disconnect(),
   };

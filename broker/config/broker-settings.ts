@@ -99,7 +99,7 @@ export const brokerSettings = z.object({
     redisUrl: setting(
       'REDIS_URL',
       is.connectionString('redis', 'rediss').optional(),
-      'Redis, for access tokens (encrypted). Where it is not set, they are kept in the memory of this process: for one replica only.',
+      'Redis, for access tokens (encrypted) and the rates that replicas share. Where it is not set, both are kept in the memory of this process: for one replica only.',
       {
         example: 'rediss://redis.example.com:6379',
       },
@@ -215,6 +215,18 @@ export const brokerSettings = z.object({
       is.count(1, 1_000),
       'How many tokens are refreshed at the same time.',
       { default: '16' },
+    ),
+    clientRate: setting(
+      'BROKER_OAUTH_CLIENT_RATE',
+      is.count(1, 100_000),
+      'How many refreshes a second Google is asked for with one OAuth client in one region, all replicas together. Halved by itself where Google says that it is too much.',
+      { default: '500' },
+    ),
+    replicas: setting(
+      'BROKER_REPLICAS',
+      is.count(1, 1_000),
+      'How many brokers share that rate: while Redis is away, each keeps to its part of it. Not used where REDIS_URL is not set.',
+      { default: '2' },
     ),
   }),
   audit: z.object({

@@ -76,7 +76,7 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
       onRefreshed('ok');
       return token;
     } catch (error) {
-      if (error instanceof RefreshRefused) throw error.told;
+      if (error instanceof RefreshRefused) throw error;
       await infrastructureFailed(caller, claim, asBrokerError(error));
       throw error;
     }
@@ -167,12 +167,7 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
       const record = auditRecord(now, caller, 'token.refresh', verdict.told, targetOf(claim), facts);
       await store.channels.refreshFailed(claim, { className: failure.class, retryAt: at }, record);
     }
-    throw new RefreshRefused(
-      new BrokerError(verdict.told, {
-        detail: `${failure.class} ${failure.status ?? 'no answer'} ${failure.error ?? ''}`.trim(),
-        ...(failure.retryAfter === undefined ? {} : { retryAfter: failure.retryAfter }),
-      }),
-    );
+    throw new RefreshRefused(verdict.told, failure);
   }
 
   /** Vault, PostgreSQL or our own fault: the claim is given back with a later due time where PostgreSQL still answers. */
@@ -190,13 +185,16 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
   }
 }
 
-/** Carries the error for the reader past the handler of our own faults. */
-class RefreshRefused extends Error {
-  readonly told: BrokerError;
+/** What a reader is told of a refresh that Google did not do, with what Google said. */
+export class RefreshRefused extends BrokerError {
+  readonly failure: TokenEndpointFailure;
 
-  constructor(told: BrokerError) {
-    super(told.message);
-    this.told = told;
+  constructor(told: BrokerError['code'], failure: TokenEndpointFailure) {
+    super(told, {
+      detail: `${failure.class} ${failure.status ?? 'no answer'} ${failure.error ?? ''}`.trim(),
+      ...(failure.retryAfter === undefined ? {} : { retryAfter: failure.retryAfter }),
+    });
+    this.failure = failure;
   }
 }
 

@@ -6,6 +6,10 @@ export interface Metrics {
   refreshed(result: string): void;
   /** The scheduler began a refresh so long after it was due. */
   refreshBegun(lateMs: number): void;
+  /** A refresh was not done, because it was not the turn of its OAuth client: `rate`, `breaker`, `bulkhead` or `incident`. */
+  notAdmitted(oauthClient: string, refusal: string): void;
+  /** Whether the breaker of an OAuth client is open. */
+  breaker(oauthClient: string, isOpen: boolean): void;
   /** A call of the gRPC API ended: `ok` or the stable error code. */
   tokenRequested(result: string): void;
   /** A subscription of a sidecar ended: `ok`, `cancelled` or the stable error code. */
@@ -49,6 +53,18 @@ export function createMetrics(): Metrics {
     name: 'token_broker_refresh_delay_seconds',
     help: 'How long after its due time the scheduler began a refresh.',
     buckets: [0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600],
+    registers: [registry],
+  });
+  const notAdmitted = new Counter({
+    name: 'token_broker_refreshes_put_off_total',
+    help: 'Refreshes that were put off, by what stood in the way of their OAuth client: rate, breaker, bulkhead or incident.',
+    labelNames: ['oauth_client', 'because'],
+    registers: [registry],
+  });
+  const breakers = new Gauge({
+    name: 'token_broker_oauth_client_breaker_open',
+    help: 'Whether this replica has stopped asking with an OAuth client after failures in a row (1) or not (0).',
+    labelNames: ['oauth_client'],
     registers: [registry],
   });
   const tokenRequests = new Counter({
@@ -153,6 +169,8 @@ export function createMetrics(): Metrics {
     auditSpool(waiting) {
       spooled = waiting;
     },
+    notAdmitted: (oauthClient, because) => notAdmitted.inc({ oauth_client: oauthClient, because }),
+    breaker: (oauthClient, isOpen) => breakers.set({ oauth_client: oauthClient }, isOpen ? 1 : 0),
     refreshed: (result) => refreshes.inc({ result }),
     refreshBegun: (lateMs) => refreshDelay.observe(lateMs / 1000),
     tokenRequested: (result) => tokenRequests.inc({ result }),

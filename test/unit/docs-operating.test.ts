@@ -7,6 +7,8 @@ import { named, readDocument, tableOf } from '../support/documents.ts';
 test('docs/operating.md lists our metrics and their labels', async () => {
   const metrics = createMetrics();
   metrics.refreshed('ok');
+  metrics.notAdmitted('uploads', 'rate');
+  metrics.breaker('uploads', true);
   metrics.tokenRequested('ok');
   metrics.subscriptionEnded('ok');
   metrics.certificateEnds(new Date(0));
