@@ -68,6 +68,8 @@ export interface Broker {
   keepKeysDue(): Promise<number>;
   /** Does now what can be done for tenants that are being shredded. */
   continueShreds(): Promise<void>;
+  /** Tells Google now what is due of channels that were revoked, and has their siblings proven. */
+  continueRevocations(): Promise<void>;
   /** Takes no new requests, lets running ones end, closes everything. */
   stop(): Promise<void>;
 }
@@ -351,6 +353,8 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   closers.push(() => flows.keyKeeper.stop());
   flows.shreds.start();
   closers.push(() => flows.shreds.stop());
+  flows.revocations.start();
+  closers.push(() => flows.revocations.stop());
 
   flows.followChanges.start();
   watchChannels = flows.watchChannels;
@@ -410,6 +414,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     checkpointDue: () => auditCheckpointer.runOnce(),
     keepKeysDue: () => flows.keyKeeper.runOnce(),
     continueShreds: () => flows.shreds.runOnce(),
+    continueRevocations: () => flows.revocations.runOnce(),
   };
 }
 

@@ -186,6 +186,27 @@ export const errorTable = {
     sentence: 'The channel has been disconnected.',
     next: 'Add the channel again and have its owner consent.',
   },
+  CHANNEL_STATE_UNFIT: {
+    http: 409,
+    grpc: 'FAILED_PRECONDITION',
+    retry: false,
+    sentence: 'The channel is in a state that does not allow this.',
+    next: 'Look at its state with `broker channel show CHANNEL`.',
+  },
+  REVOCATION_PLAN_CHANGED: {
+    http: 409,
+    grpc: 'ABORTED',
+    retry: false,
+    sentence: 'What would end with the channel is no longer what was agreed to; nothing was changed.',
+    next: 'Look at it again with `broker channel revoke CHANNEL --dry-run`, and agree to that.',
+  },
+  INVALID_REVOKE_LINK: {
+    http: 400,
+    grpc: 'INVALID_ARGUMENT',
+    retry: false,
+    sentence: 'This link to disconnect a channel is not valid, has expired, or has been used.',
+    next: 'Ask the person who sent it for a new one: `broker channel revoke-link CHANNEL`.',
+  },
   INVALID_CONSENT_LINK: {
     http: 400,
     grpc: 'INVALID_ARGUMENT',

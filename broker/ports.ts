@@ -14,6 +14,7 @@ export type * from './ports/rate-limits.ts';
 export type * from './ports/refresh-queue.ts';
 export type * from './ports/replicas.ts';
 export type * from './ports/retention.ts';
+export type * from './ports/revocation.ts';
 export type * from './ports/shred.ts';
 export type * from './ports/spool.ts';
 export type * from './ports/store.ts';

@@ -36,8 +36,11 @@ export type StateReason =
   | 'grant_revoked_or_expired'
   | 'session_control'
   | 'admin_policy_enforced'
+  | 'sibling_revoked'
   | 'suspended_by_admin'
+  | 'resumed_by_admin'
   | 'revoked_by_admin'
+  | 'revoked_by_owner'
   | 'tenant_shredded';
 
 export interface Channel {

@@ -7,6 +7,8 @@
  * From the start on there is no way back: no token is released, and the tenant's name is never used again.
  */
 
+import type { RevocationOutcome } from './revocation.ts';
+
 export const shredStates = [
   'requested',
   'approved',
@@ -21,22 +23,6 @@ export type ShredState = (typeof shredStates)[number];
 export const tenantStates = ['active', 'shredding', 'shredded'] as const;
 export type TenantState = (typeof tenantStates)[number];
 
-/** What became of one grant at Google; the names are part of the public API. */
-export const revocationOutcomes = [
-  /** Google took it back. */
-  'revoked',
-  /** It was dead at Google already. */
-  'already_invalid',
-  /** Not sent: Google would have ended a live channel of another tenant with it. */
-  'kept_for_sibling',
-  /** It does not decrypt: the key was destroyed before its turn came. */
-  'unreadable',
-  /** Google did not do it, as often as was tried. */
-  'failed',
-  /** Somebody decided to go on without. */
-  'skipped',
-] as const;
-export type RevocationOutcome = (typeof revocationOutcomes)[number];
 /** Counts by outcome; `pending` are still to be tried. */
 export type RevocationTally = Readonly<Record<RevocationOutcome | 'pending', number>>;
 
@@ -85,11 +71,8 @@ export const noControl = `vault:v1:${Buffer.alloc(28).toString('base64')}`;
 /** How often Google is asked for one grant before a person has to decide. */
 export const mostRevocationAttempts = 6;
 
-/** When a revocation that failed so many times in a row is tried again: after 2, 4, 8 … seconds, at most a minute. */
-export function revocationRetryAt(now: Date, failures: number, retryAfterSeconds: number | undefined): Date {
-  const backOff = Math.min(60, 2 ** failures);
-  return new Date(now.getTime() + Math.max(backOff, Math.min(retryAfterSeconds ?? 0, 300)) * 1000);
-}
+/** The longest that it waits for the next try. */
+export const longestRevocationPauseSeconds = 60;
 
 /** The state as of now: a request that was not started in time is void without anybody writing it down. */
 export function stateAt(shred: Pick<Shred, 'state' | 'expiresAt'>, now: Date): ShredState {

@@ -7,45 +7,40 @@ import { createHash } from 'node:crypto';
 import { auditRecord } from '../domain/audit-record.ts';
 import type { Scheduler } from '../domain/caller.ts';
 import type { Channel } from '../domain/channel.ts';
+import { type RevocationOutcome, revocationRetryAt } from '../domain/revocation.ts';
 import {
+  longestRevocationPauseSeconds,
   mostRevocationAttempts,
   noControl,
-  type RevocationOutcome,
-  revocationRetryAt,
   type Shred,
   type ShredProof,
 } from '../domain/shred.ts';
 import { asBrokerError, BrokerError } from '../errors.ts';
-import type {
-  AccessTokenCache,
-  AuthorizationServer,
-  Clock,
-  DataKeys,
-  RevocationAnswer,
-  Store,
-  TenantKeys,
-} from '../ports.ts';
+import type { AccessTokenCache, Clock, DataKeys, Store, TenantKeys } from '../ports.ts';
+import type { GrantRevocation, RevokeGrant } from './revoke-grant.ts';
 
 const claimMs = 60_000;
 const atOnce = 8;
 const batch = 64;
 /** How soon a broker looks again whether the next revocation is due, or the key is gone. */
 const pauseMs = 1_000;
+/** How soon it looks whether another broker has started one. */
+const idleMs = 30_000;
 
 export interface ContinueShredsDeps {
   readonly store: Store;
   readonly keys: TenantKeys;
-  readonly google: AuthorizationServer;
+  readonly revokeGrant: RevokeGrant;
   readonly cache: AccessTokenCache;
   readonly dataKeys: DataKeys;
   readonly clock: Clock;
 }
 
-/** Does what can be done now; answers whether a shred is under way. */
-export type ContinueShreds = (caller: Scheduler) => Promise<boolean>;
+/** Does what can be done now; answers after how many milliseconds to look again. */
+export type ContinueShreds = (caller: Scheduler) => Promise<number>;
 
 export function createContinueShreds(deps: ContinueShredsDeps): ContinueShreds {
-  const { store, keys, google, cache, dataKeys, clock } = deps;
+  const { store, keys, revokeGrant, cache, dataKeys, clock } = deps;
 
   return async (caller) => {
     const ended = await store.shreds.ended();
@@ -63,7 +58,7 @@ export function createContinueShreds(deps: ContinueShredsDeps): ContinueShreds {
         await store.shreds.release(shred.id, new Date(clock.now().getTime() + pauseMs)).catch(() => undefined);
       }
     }
-    return ended.length > 0;
+    return ended.length > 0 ? pauseMs : idleMs;
   };
 
   /** Answers whether nothing is left to be revoked. */
@@ -96,7 +91,7 @@ export function createContinueShreds(deps: ContinueShredsDeps): ContinueShreds {
       hasSibling,
     }: { readonly channel: Channel; readonly attempts: number; readonly hasSibling: boolean },
   ): Promise<void> {
-    const answer = hasSibling ? 'kept_for_sibling' : await ask(channel);
+    const answer = hasSibling ? 'kept_for_sibling' : await revokeGrant(channel);
     const now = clock.now();
     const failure = typeof answer === 'object' && answer.result === 'failed' ? answer.failure : undefined;
     const outcome = outcomeOf(answer, attempts + 1);
@@ -109,29 +104,12 @@ export function createContinueShreds(deps: ContinueShredsDeps): ContinueShreds {
     const result = failure ? 'AUTHORIZATION_SERVER_UNAVAILABLE' : 'ok';
     const target = { tenant: channel.tenant, channel: channel.id };
     const record = auditRecord(now, caller, 'channel.revoke', result, target, facts);
-    const dueAt = revocationRetryAt(now, attempts + 1, failure?.retryAfter);
+    const dueAt = revocationRetryAt(now, attempts + 1, failure?.retryAfter, longestRevocationPauseSeconds);
     try {
       await store.shreds.revocationTried(shred.id, channel.id, { outcome, dueAt }, record);
     } catch (error) {
       // Another broker, or a person who goes on without, was faster.
       if (asBrokerError(error).code !== 'STORE_CONFLICT') throw error;
-    }
-  }
-
-  async function ask(channel: Channel): Promise<RevocationAnswer | 'unreadable'> {
-    const { grant } = channel;
-    const client = await store.oauthClients.find(channel.oauthClient);
-    if (!grant || !client) return 'unreadable';
-    try {
-      const place = { tenant: channel.tenant, channel: channel.id, generation: grant.generation };
-      const token = await keys.decrypt(place, grant.refreshTokenEncrypted);
-      return await google.revoke(client, token);
-    } catch (error) {
-      // Any other failure passes: then it is tried again with the next claim.
-      if (asBrokerError(error).code !== 'INTERNAL') throw error;
-      // Throws where it is the engine that is not there.
-      await keys.presence(channel.tenant);
-      return 'unreadable';
     }
   }
 
@@ -181,10 +159,7 @@ export function createContinueShreds(deps: ContinueShredsDeps): ContinueShreds {
   }
 }
 
-function outcomeOf(
-  answer: RevocationAnswer | 'unreadable' | 'kept_for_sibling',
-  attempt: number,
-): RevocationOutcome | undefined {
+function outcomeOf(answer: GrantRevocation | 'kept_for_sibling', attempt: number): RevocationOutcome | undefined {
   if (typeof answer === 'string') return answer;
   if (answer.result !== 'failed') return answer.result;
   return attempt >= mostRevocationAttempts ? 'failed' : undefined;

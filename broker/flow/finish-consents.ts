@@ -57,7 +57,12 @@ export function createFinishConsents(deps: {
       store.channels.find(consent.channel),
       store.oauthClients.find(consent.oauthClient),
     ]);
-    if (!channel || !client || client.disabledAt) return;
+    // Nothing is asked of Google for a channel that is suspended: it goes on when that ends.
+    if (!channel || !client || client.disabledAt || channel.state === 'suspended') return;
+    if (channel.state === 'revoked') {
+      await failConsent(caller, { consent, channel, received }, 'code_rejected');
+      return;
+    }
     // A newer token of this very grant waits on disk: it is stored first.
     if (spool.waiting().some((entry) => entry.channel === channel.id)) return;
     const context = { tenant: channel.tenant, channel: channel.id, generation: received.generation };

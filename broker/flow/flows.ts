@@ -24,6 +24,7 @@ import { createAuthorize } from './authorize.ts';
 import { createBeginConsent } from './begin-consent.ts';
 import { createEnableOAuthClient, createSetDpop, createSetPublishing } from './change-oauth-client.ts';
 import { createCompleteConsent } from './complete-consent.ts';
+import { createContinueRevocations } from './continue-revocations.ts';
 import { createContinueShreds } from './continue-shreds.ts';
 import { createCreateTenant } from './create-tenant.ts';
 import type { DatabasePresence } from './database-presence.ts';
@@ -46,6 +47,9 @@ import { createRecordRefusals } from './record-refusals.ts';
 import { createRefreshChannel } from './refresh-channel.ts';
 import { createRefreshScheduler } from './refresh-channels.ts';
 import { createRefreshFlights } from './refresh-flights.ts';
+import { createRevokeByOwner } from './revoke-by-owner.ts';
+import { createRevokeChannel } from './revoke-channel.ts';
+import { createRevokeGrant } from './revoke-grant.ts';
 import {
   createRetireClientSecrets,
   createRotateClientSecret,
@@ -55,12 +59,13 @@ import { createRunClaim } from './run-claim.ts';
 import { createSettleGrant } from './settle-grant.ts';
 import { createShowChannel } from './show-channel.ts';
 import { createShowOAuthClient } from './show-oauth-client.ts';
-import { createShredLoop } from './shred-loop.ts';
 import { createShredTenant } from './shred-tenant.ts';
 import { createStoreSpooledTokens } from './store-spooled-tokens.ts';
+import { createSuspendChannel } from './suspend-channel.ts';
 import { createTenantKeyFlows } from './tenant-key-flows.ts';
 import { createViewConsent } from './view-consent.ts';
 import { createWatchChannels } from './watch-channels.ts';
+import { createWorkLoop } from './work-loop.ts';
 
 export interface FlowDeps {
   /** Its `audit.append` writes in groups, and to the spool while the database is away. */
@@ -144,7 +149,12 @@ export function createFlows(given: FlowDeps) {
     applyRetention: createApplyRetention({ ...deps, startedBy: 'schedule' }).run,
     concurrency: given.refreshConcurrency,
   });
-  const shreds = createShredLoop({ ...deps, continueShreds: createContinueShreds(deps) });
+  const revokeGrant = createRevokeGrant(deps);
+  const shreds = createWorkLoop({ ...deps, step: createContinueShreds({ ...deps, revokeGrant }) });
+  const revocations = createWorkLoop({
+    ...deps,
+    step: createContinueRevocations({ ...deps, revokeGrant, onDue: () => scheduler.wake() }),
+  });
 
   const watchChannels = createWatchChannels(deps);
   const tenantKeys = createTenantKeyFlows(deps);
@@ -170,6 +180,9 @@ export function createFlows(given: FlowDeps) {
     listChannels: createListChannels(deps),
     showChannel: createShowChannel(deps),
     allowWorkload: createAllowWorkload(deps),
+    suspendChannel: createSuspendChannel({ ...deps, onActive: () => scheduler.wake() }),
+    revokeChannel: createRevokeChannel({ ...deps, wakeRevocations: revocations.wake }),
+    revokeByOwner: createRevokeByOwner({ ...deps, wakeRevocations: revocations.wake }),
 
     viewConsent: createViewConsent(deps),
     beginConsent: createBeginConsent(deps),
@@ -182,6 +195,7 @@ export function createFlows(given: FlowDeps) {
     }),
     scheduler,
     shreds,
+    revocations,
 
     acceptRestore: createAcceptRestore(deps),
     watchChannels,

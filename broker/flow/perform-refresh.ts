@@ -10,6 +10,7 @@ import type { Caller } from '../domain/caller.ts';
 import type { StateReason } from '../domain/channel.ts';
 import { refreshTokenHash } from '../domain/identifier.ts';
 import { refreshDueAt, retryAt } from '../domain/refresh-schedule.ts';
+import { lateWindowMs } from '../domain/revocation.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { FailureClass, TokenEndpointFailure } from '../domain/token-endpoint-failure.ts';
 import { asBrokerError, BrokerError } from '../errors.ts';
@@ -153,7 +154,8 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
     const facts = { class: failure.class, error: failure.error ?? '', status: failure.status ?? 0 };
     const now = clock.now();
     if (verdict.state) {
-      const { state: to, reason } = verdict;
+      const { state: to } = verdict;
+      const reason = failure.class === 'grant_dead' ? await causeOfDeath(claim, now, verdict.reason) : verdict.reason;
       const change = { id: claim.channel.id, from: 'active', to, reason, at: now } as const;
       const record = auditRecord(now, caller, 'channel.state', verdict.told, targetOf(claim), {
         ...facts,
@@ -168,6 +170,13 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
       await store.channels.refreshFailed(claim, { className: failure.class, retryAt: at }, record);
     }
     throw new RefreshRefused(verdict.told, failure);
+  }
+
+  /** A grant that dies soon after a sibling was revoked has most likely died of that: so it is told. */
+  async function causeOfDeath({ channel }: RefreshClaim, now: Date, otherwise: StateReason): Promise<StateReason> {
+    const since = new Date(now.getTime() - lateWindowMs);
+    const reached = await persist(() => store.revocations.reached(channel.id, since));
+    return reached ? 'sibling_revoked' : otherwise;
   }
 
   /** Vault, PostgreSQL or our own fault: the claim is given back with a later due time where PostgreSQL still answers. */

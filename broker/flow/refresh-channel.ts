@@ -61,7 +61,16 @@ export function createRefreshChannel(deps: {
     const now = clock.now();
     const lease = { now, until: new Date(now.getTime() + claimMs), owner: replica };
     const claim = await store.channels.claim(id, lease);
-    return claim ? runClaim(caller, claim) : waitForOthers(id, now);
+    if (!claim) return waitForOthers(id, now);
+    return runClaim(caller, claim).catch((error: unknown) => tellEnd(id, error));
+  }
+
+  /** Whoever waits for a refresh that was overtaken, by a revocation for example, is told that and not to try again. */
+  async function tellEnd(id: string, error: unknown): Promise<never> {
+    if (!(error instanceof BrokerError) || error.code !== 'STORE_CONFLICT') throw error;
+    const channel = await store.channels.find(id);
+    const refusal = channel && releaseRefusal(channel);
+    throw refusal ? new BrokerError(refusal, { detail: `state ${channel.state}`, cause: error }) : error;
   }
 
   async function waitForOthers(id: string, since: Date): Promise<CachedToken> {

@@ -2,7 +2,9 @@
 import type { Flows as AllFlows } from '../flow/flows.ts';
 
 /** What owners do in a browser. */
-export type ConsentFlows = Pick<AllFlows, 'viewConsent' | 'beginConsent' | 'completeConsent'>;
+export type ConsentFlows = Pick<AllFlows, 'viewConsent' | 'beginConsent' | 'completeConsent'> & {
+  readonly revokeByOwner: Pick<AllFlows['revokeByOwner'], 'view' | 'revoke'>;
+};
 
 /** What admins do through the API. */
 export type AdminFlows = Pick<
@@ -26,6 +28,9 @@ export type AdminFlows = Pick<
   | 'showChannel'
   | 'inviteConsent'
   | 'allowWorkload'
+  | 'suspendChannel'
+  | 'revokeChannel'
+  | 'revokeByOwner'
   | 'audit'
   | 'acceptRestore'
   | 'recordLogin'

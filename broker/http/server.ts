@@ -11,6 +11,7 @@ import { createApiRouter } from './api/router.ts';
 import { createClientIp } from './client-ip.ts';
 import { createConsentRouter } from './consent/consent-router.ts';
 import { createErrorPage } from './consent/error-page.ts';
+import { createRevokeRouter } from './consent/revoke-router.ts';
 import type { Flows } from './flows.ts';
 import { type Listening, listen } from './listen.ts';
 import type { Log } from './log.ts';
@@ -50,6 +51,7 @@ export function createHttpServer(deps: HttpServerDeps) {
   });
   app.use('/v1', createApiRouter({ flows, identify, publicUrl, log, version }));
   app.use(createConsentRouter({ flows, publicUrl, log }));
+  app.use(createRevokeRouter({ flows }));
   app.use(() => {
     throw new BrokerError('NOT_FOUND');
   });

@@ -1,7 +1,8 @@
 /** What the shredding of tenants needs of the store. Methods that change state write the audit record in one transaction. */
 import type { AuditRecord } from '../domain/audit-record.ts';
 import type { Channel } from '../domain/channel.ts';
-import type { RevocationOutcome, RevocationTally, Shred, ShredProof } from '../domain/shred.ts';
+import type { RevocationOutcome } from '../domain/revocation.ts';
+import type { RevocationTally, Shred, ShredProof } from '../domain/shred.ts';
 
 /** A channel of another tenant that Google would end together with one of this tenant's (same identity, same project). */
 export interface Sibling {

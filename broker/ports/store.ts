@@ -11,6 +11,7 @@ import type { Notifications } from './notifications.ts';
 import type { ClaimLimits, Lease, QueuePart } from './refresh-queue.ts';
 import type { Replicas } from './replicas.ts';
 import type { Retention } from './retention.ts';
+import type { Revocations } from './revocation.ts';
 import type { Shreds } from './shred.ts';
 import type { Ciphertexts, TenantKeyRecords } from './tenant-keys.ts';
 
@@ -128,6 +129,10 @@ export interface Store {
       },
       record: AuditRecord,
     ): Promise<void>;
+    /** Stops an active channel: a refresh that is under way writes nothing any more. STORE_CONFLICT where it is not active. */
+    suspend(change: { readonly id: string; readonly at: Date }, record: AuditRecord): Promise<void>;
+    /** Makes a suspended channel active, and due at once. STORE_CONFLICT where it is not suspended. */
+    resume(change: { readonly id: string; readonly at: Date }, record: AuditRecord): Promise<void>;
     /**
      * Claims one channel for a refresh. Undefined where another claim still holds or the channel has no active grant.
      */
@@ -146,6 +151,7 @@ export interface Store {
     /**
      * Puts a rotated refresh token in the place of the one that it replaces (same generation, same hash), without a
      * claim: for one that could not be written with its refresh. Safe to repeat; STORE_CONFLICT where another is there.
+     * Of a channel that was revoked meanwhile, it is the new one that Google has to take back: that begins anew.
      */
     rotateToken(rotated: StoredRotation, record: AuditRecord): Promise<void>;
     /** Counts a failure, sets the next due time and ends the claim; changes no state. */
@@ -221,6 +227,7 @@ export interface Store {
   readonly tenantKeys: TenantKeyRecords;
   readonly ciphertexts: Ciphertexts;
   readonly shreds: Shreds;
+  readonly revocations: Revocations;
   readonly audit: AuditLog;
   readonly auditChains: AuditChains;
   readonly auditReader: AuditReader;

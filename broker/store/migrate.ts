@@ -21,6 +21,7 @@ import * as outbox from './migrations/0010-outbox.ts';
 import * as oauthClientState from './migrations/0012-oauth-client-state.ts';
 import * as channelRules from './migrations/0013-channel-rules.ts';
 import * as refreshQueue from './migrations/0017-refresh-queue.ts';
+import * as channelRevocations from './migrations/0018-channel-revocations.ts';
 import * as notifications from './migrations/0019-notifications.ts';
 import * as securityEvents from './migrations/0020-security-events.ts';
 import { translatePostgresError } from './postgres-error.ts';
@@ -41,6 +42,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0012-oauth-client-state': oauthClientState,
   '0013-channel-rules': channelRules,
   '0017-refresh-queue': refreshQueue,
+  '0018-channel-revocations': channelRevocations,
   '0019-notifications': notifications,
   '0020-security-events': securityEvents,
 };

@@ -17,6 +17,8 @@ export const runtimePrivileges = {
   consents: ['select', 'insert', 'update', 'delete'],
   tenant_shreds: ['select', 'insert', 'update'],
   tenant_shred_revocations: ['select', 'insert', 'update'],
+  channel_revocations: ['select', 'insert', 'update'],
+  revoke_links: ['select', 'insert', 'update', 'delete'],
   workload_access: ['select', 'insert', 'update'],
   audit_log: ['select', 'insert'],
   audit_chains: ['select', 'insert', 'update'],

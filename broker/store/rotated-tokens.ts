@@ -47,7 +47,30 @@ async function onChannel(trx: Transaction<Schema>, rotated: StoredRotation): Pro
     .execute();
   const { channel, receivedAt: at } = rotated;
   await notifyStepOf(trx, { channel, from: held.state, to: now.state, reason: now.reason, at });
+  await revokeAnew(trx, rotated);
   return true;
+}
+
+/**
+ * Where the channel was revoked while its token was rotated, Google takes back this one, whatever it answered for the former.
+ * The attempt that may be under way with the former is not the newest any more.
+ */
+async function revokeAnew(
+  trx: Transaction<Schema>,
+  { channel, generation, receivedAt }: StoredRotation,
+): Promise<void> {
+  await trx
+    .updateTable('channel_revocations')
+    .set((row) => ({
+      outcome: null,
+      attempts: row('attempts', '+', 1),
+      claimed_until: null,
+      due_at: receivedAt,
+      prove_at: null,
+    }))
+    .where('channel', '=', channel)
+    .where('generation', '=', generation)
+    .execute();
 }
 
 async function onConsent(trx: Transaction<Schema>, rotated: StoredRotation): Promise<boolean> {

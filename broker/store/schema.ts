@@ -5,7 +5,8 @@ import type { ChannelState, StateReason } from '../domain/channel.ts';
 import type { ConsentFailure, ConsentStatus } from '../domain/consent.ts';
 import type { NotificationFacts, NotificationState, NotificationType } from '../domain/notification.ts';
 import type { Publishing } from '../domain/oauth-client.ts';
-import type { RevocationOutcome, ShredProof, ShredState, TenantState } from '../domain/shred.ts';
+import type { RevocationOutcome } from '../domain/revocation.ts';
+import type { ShredProof, ShredState, TenantState } from '../domain/shred.ts';
 import type { TenantKeyFault } from '../domain/tenant-key.ts';
 
 export interface Schema {
@@ -23,6 +24,8 @@ export interface Schema {
   audit_checkpoints: AuditCheckpointsTable;
   tenant_shreds: TenantShredsTable;
   tenant_shred_revocations: TenantShredRevocationsTable;
+  channel_revocations: ChannelRevocationsTable;
+  revoke_links: RevokeLinksTable;
 }
 
 type TextArray = readonly string[];
@@ -245,4 +248,28 @@ interface TenantShredRevocationsTable {
   outcome: RevocationOutcome | null;
   attempts: ColumnType<number, number | undefined, number>;
   due_at: Date;
+}
+
+export interface ChannelRevocationsTable {
+  channel: string;
+  tenant: string;
+  generation: number;
+  accepted: TextArray;
+  requested_at: Date;
+  outcome: RevocationOutcome | null;
+  answered_at: Date | null;
+  attempts: ColumnType<number, number | undefined, number>;
+  due_at: Date;
+  claimed_until: ColumnType<Date | null, undefined, Date | null>;
+  proofs: ColumnType<number, undefined, number>;
+  prove_at: ColumnType<Date | null, undefined, Date | null>;
+}
+
+interface RevokeLinksTable {
+  channel: string;
+  tenant: string;
+  link_hash: string;
+  created_by: string;
+  created_at: Date;
+  expires_at: Date;
 }

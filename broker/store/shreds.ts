@@ -1,11 +1,13 @@
 import { type Kysely, type Selectable, sql } from 'kysely';
-import { type RevocationTally, revocationOutcomes, type Shred } from '../domain/shred.ts';
+import { revocationOutcomes } from '../domain/revocation.ts';
+import type { RevocationTally, Shred } from '../domain/shred.ts';
 import { BrokerError } from '../errors.ts';
 import type { Shreds } from '../ports.ts';
 import { expectChanged } from './conflict.ts';
 import type { Database } from './database.ts';
 import { recorded } from './recorded.ts';
 import type { Schema, TenantShredsTable } from './schema.ts';
+import { foreignSiblings } from './siblings.ts';
 
 /** Requests to shred a tenant, up to the start; the rest is `started-shreds.ts`. */
 export function createShreds(
@@ -41,7 +43,7 @@ export function createShreds(
           .where('tenant', '=', tenant)
           .where('status', '<>', 'completed')
           .executeTakeFirstOrThrow();
-        const siblings = await siblingsOf(db)
+        const siblings = await foreignSiblings(db)
           .select(['own.id as channel', 'other.id', 'other.tenant', 'other.owner', 'other.admins'])
           .where('own.tenant', '=', tenant)
           .orderBy('own.id')
@@ -122,26 +124,6 @@ export async function tallyOf(db: Kysely<Schema>, id: string): Promise<Revocatio
   const of = (outcome: string | null) => Number(rows.find((row) => row.outcome === outcome)?.count ?? 0);
   const known = Object.fromEntries(revocationOutcomes.map((outcome) => [outcome, of(outcome)]));
   return { ...known, pending: of(null) } as RevocationTally;
-}
-
-/**
- * Pairs of a grant and a live one of another tenant that Google would end together with it: the same identity, and OAuth
- * clients of the same Google project, which is the number that the `client_id` begins with.
- */
-export function siblingsOf(db: Kysely<Schema>) {
-  const project = (table: string) =>
-    sql`coalesce(substring(${sql.ref(`${table}.client_id`)}, '^([0-9]+)-'), ${sql.ref(`${table}.client_id`)})`;
-  return db
-    .selectFrom('channels as own')
-    .innerJoin('channels as other', (join) =>
-      join.onRef('other.google_subject', '=', 'own.google_subject').onRef('other.tenant', '<>', 'own.tenant'),
-    )
-    .innerJoin('oauth_clients as own_client', 'own_client.name', 'own.oauth_client')
-    .innerJoin('oauth_clients as other_client', 'other_client.name', 'other.oauth_client')
-    .where('own.refresh_token_encrypted', 'is not', null)
-    .where('other.refresh_token_encrypted', 'is not', null)
-    .where('other.state', 'in', ['active', 'suspended'])
-    .where(sql<boolean>`${project('own_client')} = ${project('other_client')}`);
 }
 
 export function toShred(row: Selectable<TenantShredsTable>): Shred {

@@ -7,7 +7,8 @@ import { nothingReceived } from './consent-row.ts';
 import type { Database } from './database.ts';
 import { recorded } from './recorded.ts';
 import type { Schema } from './schema.ts';
-import { siblingsOf, toShred } from './shreds.ts';
+import { toShred } from './shreds.ts';
+import { foreignSiblings } from './siblings.ts';
 
 /** A verifier is encrypted for generation 0: no grant has it. */
 const verifierGeneration = 0;
@@ -127,7 +128,7 @@ export function createStartedShreds(
           .execute();
         if (rows.length === 0) return [];
         const ids = rows.map((row) => row.id);
-        const siblings = await siblingsOf(db).select('own.id').distinct().where('own.id', 'in', ids).execute();
+        const siblings = await foreignSiblings(db).select('own.id').distinct().where('own.id', 'in', ids).execute();
         const kept = new Set(siblings.map((sibling) => sibling.id));
         return rows.map((row) => ({ channel: toChannel(row), attempts: row.attempts, hasSibling: kept.has(row.id) }));
       }),

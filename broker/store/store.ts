@@ -11,14 +11,17 @@ import { createDeliveryWorker } from './delivery-worker.ts';
 import { createExpiringGrants } from './expiring-grants.ts';
 import { createNotifications } from './notifications.ts';
 import { createOAuthClients } from './oauth-clients.ts';
+import { createPendingRevocations } from './pending-revocations.ts';
 import { createReadableChannels } from './readable-channels.ts';
 import { createReceivedGrants } from './received-grants.ts';
 import { createRefreshQueue } from './refresh-queue.ts';
 import { createReplicas } from './replicas.ts';
 import { createRetention } from './retention.ts';
+import { createRevocations } from './revocations.ts';
 import { createRotatedTokens } from './rotated-tokens.ts';
 import { createShreds } from './shreds.ts';
 import { createStartedShreds } from './started-shreds.ts';
+import { createSuspensions } from './suspensions.ts';
 import { createTenantKeyRecords } from './tenant-keys.ts';
 import { createTenants } from './tenants.ts';
 import { createWorkloadAccess } from './workload-access.ts';
@@ -28,7 +31,12 @@ export function createStore({ database }: { readonly database: Database }): Stor
   return {
     tenants: createTenants(database),
     oauthClients: createOAuthClients(database),
-    channels: { ...createChannels(database), ...createRefreshQueue(database), ...createRotatedTokens(database) },
+    channels: {
+      ...createChannels(database),
+      ...createSuspensions(database),
+      ...createRefreshQueue(database),
+      ...createRotatedTokens(database),
+    },
     consents: { ...createConsents(database), ...createReceivedGrants(database) },
     workloadAccess: createWorkloadAccess(database),
     changes: createChanges(database),
@@ -42,6 +50,7 @@ export function createStore({ database }: { readonly database: Database }): Stor
     tenantKeys: createTenantKeyRecords(database),
     ciphertexts: createCiphertexts(database),
     shreds: { ...createShreds(database), ...createStartedShreds(database) },
+    revocations: { ...createRevocations(database), ...createPendingRevocations(database) },
     ...createReadableChannels(database),
     audit: createAuditLog(database),
     auditChains: createAuditChains(database),

@@ -5,6 +5,7 @@ import * as z from 'zod';
 import { errorTable } from '../../broker/errors.ts';
 import { routes } from '../../broker/http/api/routes.ts';
 import { activeChannel } from '../support/fake-flows.ts';
+import { plan } from '../support/fake-revocations.ts';
 import { startHttpServer, type TestServer } from '../support/http-server.ts';
 
 interface Operation {
@@ -85,7 +86,15 @@ const alice = {
   requestId: 'r',
 } as const;
 const calls: Readonly<
-  Record<string, { readonly path: string; readonly body?: unknown; readonly shred?: 'requested' | 'approved' }>
+  Record<
+    string,
+    {
+      readonly path: string;
+      readonly body?: unknown;
+      readonly shred?: 'requested' | 'approved';
+      readonly suspended?: true;
+    }
+  >
 > = {
   whoami: { path: '/v1/whoami' },
   createTenant: { path: '/v1/tenants', body: { name: 'acme', admins: ['group:a'] } },
@@ -114,6 +123,12 @@ const calls: Readonly<
   listChannels: { path: '/v1/channels' },
   showChannel: { path: `/v1/channels/${id}` },
   inviteConsent: { path: `/v1/channels/${id}/consent-links` },
+  suspendChannel: { path: `/v1/channels/${id}/suspend`, body: { reason: 'a break' } },
+  resumeChannel: { path: `/v1/channels/${id}/resume`, body: { reason: 'mended' }, suspended: true },
+  planRevocation: { path: `/v1/channels/${id}/revocation/plan` },
+  showRevocation: { path: `/v1/channels/${id}/revocation` },
+  revokeChannel: { path: `/v1/channels/${id}/revocation`, body: { plan, reason: 'contract ended' } },
+  inviteRevocation: { path: `/v1/channels/${id}/revoke-links` },
   acceptAuditRestore: { path: '/v1/audit/restores', body: { tenant: 'acme', reason: 'disk lost' } },
   listAuditRecords: { path: '/v1/audit/records?tenant=acme&limit=10&since=2026-03-01T12:00:00%2B01:00' },
   exportAudit: { path: '/v1/audit/export' },
@@ -140,6 +155,7 @@ for (const route of routes) {
       await shredTenant.request(bob, 'acme', { confirm: 'acme', reason: 'ended', withoutRevocation: false });
       if (example.shred === 'approved') await shredTenant.approve(alice, 'acme', { confirm: 'acme' });
     }
+    if (example.suspended) await server.flows.suspendChannel.suspend(alice, { channel: id, reason: 'a break' });
     const response = await fetch(`${server.url}${example.path}`, {
       method: route.method.toUpperCase(),
       headers: {

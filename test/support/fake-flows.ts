@@ -10,6 +10,7 @@ import { BrokerError } from '../../broker/errors.ts';
 import type { TenantKeyStatus } from '../../broker/flow/show-tenant-key.ts';
 import type { Flows } from '../../broker/http/flows.ts';
 import type { StoredOAuthClient, Tenant, WorkloadAccess } from '../../broker/ports.ts';
+import { createFakeRevocations } from './fake-revocations.ts';
 import { createFakeShreds } from './fake-shreds.ts';
 
 export const at = new Date('2026-03-01T12:00:00Z');
@@ -256,6 +257,7 @@ export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flow
       workloads.push(access);
       return access;
     },
+    ...createFakeRevocations(activeChannel, consentLink),
     audit: {
       list: async (_caller, { chain, limit, before = 3 }) => {
         const there = chain === 'acme' ? auditEntries.filter(({ seq }) => seq < before) : [];

@@ -90,6 +90,7 @@ async function refreshThatFailsAs(failureClass: FailureClass) {
         },
         refreshFailed: async () => undefined,
       },
+      revocations: { reached: async () => false },
     },
     spool: { waiting: () => [], prepare: async () => undefined },
     keys: { decrypt: async () => new Secret('refresh-token') },

@@ -7,6 +7,9 @@ import type {
 } from '../../http/api/schemas.ts';
 import { type CommandContext, type OutputOption, several, withOutput } from '../command-context.ts';
 import { type Fact, type Output, showInstant } from '../output.ts';
+import { pathOf } from './channel-path.ts';
+import { addChannelRevokeCommands } from './channel-revoke.ts';
+import { addChannelSuspendCommands } from './channel-suspend.ts';
 
 interface AddOptions extends OutputOption {
   readonly tenant: string;
@@ -17,8 +20,9 @@ interface AddOptions extends OutputOption {
   readonly scope?: readonly string[];
 }
 
-/** `broker channel add|list|show|consent-link` */
-export function addChannelCommands(program: Command, { api, output }: CommandContext): void {
+/** `broker channel add|list|show|consent-link`, and those that stop one */
+export function addChannelCommands(program: Command, context: CommandContext): void {
+  const { api, output } = context;
   const channel = program.command('channel').description('YouTube channels and their owners’ consents');
 
   withOutput(channel.command('add'))
@@ -77,6 +81,9 @@ export function addChannelCommands(program: Command, { api, output }: CommandCon
       output.facts(linkFacts(link));
       explainLink(output);
     });
+
+  addChannelSuspendCommands(channel, context);
+  addChannelRevokeCommands(channel, context);
 }
 
 /** Why the newest consent has not come about; nothing where there is nothing to tell. */
@@ -86,11 +93,6 @@ function consentFacts({ newest_consent: consent }: ShownChannelAnswer): readonly
     consent.started_at === null ? 'the owner has not started' : `started ${showInstant(consent.started_at)}`;
   const outcome = consent.status === 'received' ? 'received, being checked' : (consent.failure ?? 'no answer yet');
   return [['newest consent', consent.started_at === null ? tried : `${tried}: ${outcome}`]];
-}
-
-/** The API's path of a channel. */
-export function pathOf(id: string): string {
-  return `/v1/channels/${encodeURIComponent(id)}`;
 }
 
 function explainLink(output: Output): void {

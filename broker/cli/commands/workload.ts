@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { WorkloadAnswer } from '../../http/api/schemas.ts';
 import { type CommandContext, type OutputOption, withOutput } from '../command-context.ts';
 import { showInstant } from '../output.ts';
-import { pathOf } from './channel.ts';
+import { pathOf } from './channel-path.ts';
 
 /** `broker workload allow` */
 export function addWorkloadCommands(program: Command, { api, output }: CommandContext): void {

@@ -1,6 +1,7 @@
 /** The admin API, route by route. */
 import { Secret } from '../../domain/secret.ts';
 import { auditRoutes } from './audit-routes.ts';
+import { revocationRoutes } from './revocation-routes.ts';
 import { type Route, route } from './route.ts';
 import * as wire from './schemas.ts';
 import { shredRoutes } from './shred-routes.ts';
@@ -252,6 +253,7 @@ export const routes: readonly Route[] = [
     async ({ caller, channel, body }, { flows }) =>
       viewWorkload(await flows.allowWorkload(caller, { channel, spiffeId: body.spiffe_id, reason: body.reason })),
   ),
+  ...revocationRoutes,
   ...tenantKeyRoutes,
   ...auditRoutes,
 ];

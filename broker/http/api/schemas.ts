@@ -7,7 +7,8 @@ import { type AuditAction, auditActions } from '../../domain/audit-actions.ts';
 import { channelStates } from '../../domain/channel.ts';
 import { namePattern } from '../../domain/identifier.ts';
 import { publishingStatuses } from '../../domain/oauth-client.ts';
-import { revocationOutcomes, shredStates, tenantStates } from '../../domain/shred.ts';
+import { revocationOutcomes } from '../../domain/revocation.ts';
+import { shredStates, tenantStates } from '../../domain/shred.ts';
 
 /** Names the schemas that become components of the OpenAPI document. */
 export const components = z.registry<{ readonly id: string }>();
@@ -97,6 +98,16 @@ export const newWorkload = component(
   z.strictObject({
     spiffe_id: spiffeId.describe('The workload that may read the channel’s access tokens.'),
     reason: z.string().min(1).max(256).describe('Why; kept in the audit record.'),
+  }),
+);
+
+const reason = z.string().min(1).max(256).describe('Why; kept in the audit record.');
+export const suspension = component('Suspension', z.strictObject({ reason }));
+export const newRevocation = component(
+  'NewRevocation',
+  z.strictObject({
+    plan: z.string().min(1).max(64).describe('`digest` of the plan that you agree to.'),
+    reason,
   }),
 );
 
@@ -302,6 +313,56 @@ export const auditPage = component(
     head: z.int().describe('The newest seq of the chain.'),
   }),
 );
+const outcome = z.enum(revocationOutcomes).nullable().describe('At Google; null while that is not known.');
+const sibling = z.object({
+  id: z.string(),
+  tenant: z.string(),
+  name: z.string(),
+  state: z.enum(channelStates),
+});
+
+export const revocationPlan = component(
+  'RevocationPlan',
+  z.object({
+    channel,
+    at_google: z.boolean().describe('Whether there is a grant that Google has to take back.'),
+    siblings: z
+      .array(sibling)
+      .describe('Channels that Google ends with it, as far as you may act on them; operators see all.'),
+    unnamed: z
+      .object({ active: z.int(), suspended: z.int() })
+      .describe('How many more of other tenants Google ends with it, by their state.'),
+    digest: z.string().describe('Stands for this plan; give it back as `plan` to agree to it.'),
+  }),
+);
+
+export const revocationStatus = component(
+  'RevocationStatus',
+  z.object({
+    channel,
+    revocation: z
+      .object({
+        requested_at: instant,
+        outcome,
+        answered_at: instant.nullable().describe('When that became known.'),
+        attempts: z.int().describe('How often Google was asked.'),
+        next_attempt_at: instant.nullable(),
+      })
+      .nullable()
+      .describe('Null where there was nothing to revoke at Google, or the channel is not revoked.'),
+  }),
+);
+
+export const revokeLink = component(
+  'RevokeLink',
+  z.object({
+    url: z
+      .url()
+      .describe('To be sent to the channel’s owner. Whoever has it can disconnect the channel: treat it as a secret.'),
+    expires_at: instant,
+  }),
+);
+
 const revocations = z
   .record(z.enum([...revocationOutcomes, 'pending']), z.int())
   .describe('Grants by what became of them at Google.');
@@ -455,6 +516,9 @@ export type ChannelAnswer = z.output<typeof channel>;
 export type AddedChannelAnswer = z.output<typeof addedChannel>;
 export type ConsentAnswer = z.output<typeof consent>;
 export type ShownChannelAnswer = z.output<typeof shownChannel>;
+export type RevocationPlanAnswer = z.output<typeof revocationPlan>;
+export type RevocationStatusAnswer = z.output<typeof revocationStatus>;
+export type RevokeLinkAnswer = z.output<typeof revokeLink>;
 export type ConsentLinkAnswer = z.output<typeof consentLink>;
 export type WorkloadAnswer = z.output<typeof workload>;
 export type AuditEntryAnswer = z.output<typeof auditEntry>;

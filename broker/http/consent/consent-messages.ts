@@ -171,6 +171,24 @@ const errors: Partial<Record<ErrorCode, ConsentMessage>> = {
       'Otherwise ask the person who sent it for a new one.',
     ],
   },
+  INVALID_REVOKE_LINK: {
+    mood: 'attention',
+    title: 'This link does not work any more',
+    happened:
+      'Each link disconnects one channel, once, and only for some days. Perhaps it has been used, has run out, or was cut off when it was copied.',
+    todo: [
+      'If you have just disconnected the channel, you are done.',
+      'Check that you opened the whole link from the message.',
+      'Otherwise ask the person who sent it for a new one, or remove the entry at myaccount.google.com/connections.',
+    ],
+  },
+  REVOCATION_PLAN_CHANGED: {
+    mood: 'attention',
+    title: 'Something has changed meanwhile',
+    happened:
+      'What would end with this channel is not what the page showed you, so we did not go on. Nothing was disconnected.',
+    todo: ['Open the link from the message again, and read what it says now.'],
+  },
   INVALID_AUTHORIZATION_RESPONSE: {
     mood: 'attention',
     title: 'We cannot match Google’s answer to you',

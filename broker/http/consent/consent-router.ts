@@ -7,10 +7,8 @@
  * and reloading the result is harmless. The result travels in a cookie of this browser, so it needs neither a session
  * nor a word in the URL. It is not signed: only this host can set it, and it is shown to its own browser only, escaped.
  */
-import express, { type RequestHandler, type Response, type Router } from 'express';
-import type { Owner } from '../../domain/caller.ts';
+import express, { type Response, type Router } from 'express';
 import { Secret } from '../../domain/secret.ts';
-import { BrokerError } from '../../errors.ts';
 import type { ConsentFlows } from '../flows.ts';
 import type { Log } from '../log.ts';
 import { contextOf } from '../request-context.ts';
@@ -18,6 +16,7 @@ import { brokerErrorOf, logError } from '../thrown.ts';
 import { attemptKey, createConsentCookies } from './consent-cookies.ts';
 import { resultPage, startPage } from './consent-pages.ts';
 import { type ConsentResult, resultOfOutcome } from './consent-result.ts';
+import { ownerOf, refuseForeignPages } from './owner.ts';
 
 /** Errors become pages in error-page.ts, but those of the callback become results: they, too, leave its URL. */
 export function createConsentRouter(deps: { flows: ConsentFlows; publicUrl: string; log: Log }): Router {
@@ -75,19 +74,3 @@ export function createConsentRouter(deps: { flows: ConsentFlows; publicUrl: stri
     }
   }
 }
-
-function ownerOf(response: Response): Owner {
-  return { kind: 'owner', ...contextOf(response) };
-}
-
-/**
- * The start is a button on our own page. Another site that posts here would start a consent that its visitor did not ask
- * for. (`Origin` cannot tell: our no-referrer policy makes it `null`.) Browsers without the header are let through: the
- * owner still decides at Google.
- */
-const refuseForeignPages: RequestHandler = (request, _response, next) => {
-  const site = request.get('sec-fetch-site') ?? 'same-origin';
-  if (site !== 'same-origin' && site !== 'none')
-    throw new BrokerError('INVALID_REQUEST', { detail: 'started from another site' });
-  next();
-};

@@ -1,10 +1,9 @@
 import type { Scheduler } from '../domain/caller.ts';
-import type { ContinueShreds } from './continue-shreds.ts';
 
-const idleMs = 30_000;
-const busyMs = 1_000;
+/** How soon it looks again after a fault. */
+const afterFaultMs = 1_000;
 
-export interface ShredLoop {
+export interface WorkLoop {
   /** Does what can be done now. */
   runOnce(): Promise<void>;
   /** Runs until stopped. */
@@ -14,26 +13,29 @@ export interface ShredLoop {
   stop(): Promise<void>;
 }
 
-/** Looks for shreds that are under way: each second while there is one, else now and then, since other brokers start some, too. */
-export function createShredLoop(deps: {
-  readonly continueShreds: ContinueShreds;
+/**
+ * Runs one kind of work, now and then, since other brokers begin some, too, and as soon as there is more to do. `step` does what
+ * can be done now and answers after how many milliseconds to look again.
+ */
+export function createWorkLoop(deps: {
+  readonly step: (caller: Scheduler) => Promise<number>;
   readonly newRequestId: () => string;
   /** Waits; ends early when the signal fires. */
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
   readonly onFault: (error: unknown) => void;
-}): ShredLoop {
-  const { continueShreds, newRequestId, sleep, onFault } = deps;
+}): WorkLoop {
+  const { step, newRequestId, sleep, onFault } = deps;
   const stopping = new AbortController();
   let woken = new AbortController();
   let loop: Promise<void> | undefined;
   let newest: Promise<unknown> = Promise.resolve();
 
   /** One after the other, so that whoever waits for a run knows what it has seen. */
-  function step(): Promise<boolean> {
+  function next(): Promise<number> {
     const caller: Scheduler = { kind: 'scheduler', requestId: newRequestId() };
     const run = newest.then(
-      () => continueShreds(caller),
-      () => continueShreds(caller),
+      () => step(caller),
+      () => step(caller),
     );
     newest = run;
     return run;
@@ -42,16 +44,16 @@ export function createShredLoop(deps: {
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
       woken = new AbortController();
-      const busy = await step().catch((error: unknown) => {
+      const pauseMs = await next().catch((error: unknown) => {
         onFault(error);
-        return true;
+        return afterFaultMs;
       });
-      await sleep(busy ? busyMs : idleMs, AbortSignal.any([stopping.signal, woken.signal]));
+      await sleep(pauseMs, AbortSignal.any([stopping.signal, woken.signal]));
     }
   }
 
   return {
-    runOnce: async () => void (await step()),
+    runOnce: async () => void (await next()),
     start() {
       loop ??= run();
     },
