@@ -4,13 +4,14 @@
  *
  * What is opened pushes its closer; stop closes in reverse: first no new requests, last the connections.
  */
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as timer } from 'node:timers/promises';
 import { openCache } from './cache/open-cache.ts';
 import type { Config } from './config.ts';
+import { createRequestIds } from './domain/request-id.ts';
 import type { BucketRules } from './domain/token-bucket.ts';
 import { BrokerError } from './errors.ts';
 import { createAdmission } from './flow/admission.ts';
@@ -96,6 +97,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   const random = randomBytes;
   const randomFraction = Math.random;
   const replica = `${hostname()}-${random(6).toString('hex')}`;
+  const newRequestId = createRequestIds({ random, replica: replica.slice(-12) });
   const onFault = (err: unknown) => log.error({ err }, 'fault in the broker');
   const available = <T>(what: string, step: () => Promise<T>): Promise<T> =>
     whenAvailable(step, signal, (err) => log.warn({ err, what }, 'waiting for a dependency'));
@@ -268,7 +270,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     randomFraction,
     pause: (ms) => timer(ms),
     sleep,
-    newRequestId: randomUUID,
+    newRequestId,
     onRefreshed: metrics.refreshed,
     onHearing: (hears, err) => {
       metrics.hearing(hears);
@@ -367,14 +369,14 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
       identifyPeer: createIdentifyPeer({
         trustDomain: config.trustDomain,
         clock: identityClock,
-        newRequestId: randomUUID,
+        newRequestId,
       }),
       getAccessToken: flows.getAccessToken,
       watchChannels: flows.watchChannels,
       identityClock,
       recordLogin: flows.recordLogin,
       recordDeniedIdentity: flows.recordDeniedIdentity,
-      newRequestId: randomUUID,
+      newRequestId,
       onAnswered: metrics.tokenRequested,
       onSubscriptionEnded: metrics.subscriptionEnded,
       onFault,
@@ -398,14 +400,14 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     trustedProxies: config.http.trustedProxies,
     authorizationUrl: config.google.authorizationUrl,
     log,
-    random,
+    newRequestId,
     version,
   }).listen(config.http.listen);
   closers.push(() => http.close());
   // Whoever follows the audit record waits for news: not for a broker that stops.
   closers.push(() => flows.audit.stop());
 
-  log.info({ http: http.port, grpc: grpc.port, operations: operations.port, version }, 'broker serves');
+  log.info({ http: http.port, grpc: grpc.port, operations: operations.port, version, replica }, 'broker serves');
   return {
     httpPort: http.port,
     grpcPort: grpc.port,

@@ -1,10 +1,10 @@
 /** What every request is given before anything else: an id to find it by, and the client's address. */
 import type { NextFunction, Request, Response } from 'express';
-import type { RandomBytes } from '../domain/identifier.ts';
+import type { NewRequestId } from '../domain/request-id.ts';
 import type { ClientIp } from './client-ip.ts';
 
 export interface RequestContext {
-  /** Taken from `X-Request-Id` where that is harmless, else made here; answered in the same header. */
+  /** Begins with what the caller gave as `X-Request-Id`, where that is harmless; answered in the same header. */
   readonly requestId: string;
   readonly ip: string | undefined;
   readonly userAgent: string | undefined;
@@ -13,10 +13,9 @@ export interface RequestContext {
 }
 
 /** Comes first of all handlers. */
-export function createRequestContext(deps: { clientIp: ClientIp; random: RandomBytes }) {
+export function createRequestContext(deps: { clientIp: ClientIp; newRequestId: NewRequestId }) {
   return (request: Request, response: Response, next: NextFunction): void => {
-    const given = request.get('x-request-id');
-    const requestId = given && /^[A-Za-z0-9._-]{1,64}$/.test(given) ? given : deps.random(8).toString('hex');
+    const requestId = deps.newRequestId(request.get('x-request-id'));
     const context: RequestContext = {
       requestId,
       ip: deps.clientIp(request.socket.remoteAddress, request.headers),

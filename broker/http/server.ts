@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import express from 'express';
-import type { RandomBytes } from '../domain/identifier.ts';
+import type { NewRequestId } from '../domain/request-id.ts';
 import { BrokerError } from '../errors.ts';
 import { type ClaimNames, createIdentify, type VerifyIdentity } from './api/identity.ts';
 import { createApiRouter } from './api/router.ts';
@@ -29,18 +29,19 @@ export interface HttpServerDeps {
   /** Networks in CIDR notation. */
   readonly trustedProxies: readonly string[];
   readonly log: Log;
-  readonly random: RandomBytes;
+  readonly newRequestId: NewRequestId;
   /** The broker's, for the OpenAPI document. */
   readonly version: string;
 }
 
 export function createHttpServer(deps: HttpServerDeps) {
-  const { flows, verifyIdentity, claims, publicUrl, authorizationUrl, trustedProxies, log, random, version } = deps;
+  const { flows, verifyIdentity, claims, publicUrl, authorizationUrl, trustedProxies, log, newRequestId, version } =
+    deps;
   const stylesheet = readFileSync(new URL('./pages/pages.css', import.meta.url));
   const identify = createIdentify({ ...flows, verifyIdentity, claims });
 
   const app = express().disable('x-powered-by').disable('etag').set('query parser', 'simple');
-  app.use(createRequestContext({ clientIp: createClientIp(trustedProxies), random }));
+  app.use(createRequestContext({ clientIp: createClientIp(trustedProxies), newRequestId }));
   app.use(securityHeaders({ formTargets: [new URL(authorizationUrl).origin], https: publicUrl.startsWith('https:') }));
   app.get('/assets/pages.css', (_request, response) => {
     response.set('Cache-Control', 'public, max-age=300').type('css').send(stylesheet);

@@ -1,4 +1,4 @@
-import type { Selectable, SelectQueryBuilder } from 'kysely';
+import { type Selectable, type SelectQueryBuilder, sql } from 'kysely';
 import type { AuditEntry } from '../domain/audit-entry.ts';
 import type { AuditFilter, AuditReader } from '../ports.ts';
 import { toAuditRecord } from './audit-log-row.ts';
@@ -46,7 +46,11 @@ function filtered(rows: Rows, filter: AuditFilter): Rows {
   if (action !== undefined) wanted = wanted.where((row) => row(row.cast<string>('action', 'text'), '=', action));
   if (result !== undefined) wanted = wanted.where((row) => row(row.cast<string>('result', 'text'), '=', result));
   if (caller !== undefined) wanted = wanted.where('caller', '=', caller);
-  if (requestId !== undefined) wanted = wanted.where('request_id', '=', requestId);
+  if (requestId !== undefined) {
+    // The whole id, or the name that its caller gave it.
+    const called = sql<boolean>`starts_with(request_id, ${`${requestId}.`})`;
+    wanted = wanted.where((row) => row.or([row('request_id', '=', requestId), called]));
+  }
   if (since !== undefined) wanted = wanted.where('at', '>=', since);
   if (until !== undefined) wanted = wanted.where('at', '<', until);
   return wanted;

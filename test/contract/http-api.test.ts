@@ -131,7 +131,7 @@ for (const [name, authorization] of [
     assert.equal(response.headers.get('www-authenticate'), 'Bearer realm="token-broker"');
     assert.deepEqual(
       server.flows.denied.map(({ ip, requestId }) => ({ ip, requestId })),
-      [{ ip: '127.0.0.1', requestId: 'req-7' }],
+      [{ ip: '127.0.0.1', requestId: response.headers.get('x-request-id') }],
     );
     assert.doesNotMatch(JSON.stringify([server.flows.denied, server.logged, error]), /forged-token/);
   });
@@ -252,13 +252,19 @@ test('an unknown method and an unknown path say so', async () => {
   assert.equal((await call(server, 'GET', '/v1/channels/%E0%A4')).status, 404);
 });
 
-test('a request id of the caller is kept where it is harmless, and replaced where it is not', async () => {
+test('a request id begins with what the caller gave, where that is harmless, and is never the same twice', async () => {
   await using server = await startHttpServer();
-  const kept = await call(server, 'GET', '/v1/whoami', undefined, { 'x-request-id': 'trace-1.2_3' });
-  assert.equal(kept.headers.get('x-request-id'), 'trace-1.2_3');
+  const ids = new Set<string>();
+  for (let n = 0; n < 5; n += 1) {
+    const kept = await call(server, 'GET', '/v1/whoami', undefined, { 'x-request-id': 'trace-1.2_3' });
+    const id = kept.headers.get('x-request-id') ?? '';
+    assert.match(id, /^trace-1\.2_3\.[0-9a-f]{16}@test$/);
+    ids.add(id);
+  }
+  assert.equal(ids.size, 5, 'two acts with one id, in one millisecond, would be one on record');
   for (const bad of ['a b', '<x>', 'x'.repeat(65)]) {
     const replaced = await call(server, 'GET', '/v1/whoami', undefined, { 'x-request-id': bad });
-    assert.match(replaced.headers.get('x-request-id') ?? '', /^[0-9a-f]{16}$/);
+    assert.match(replaced.headers.get('x-request-id') ?? '', /^[0-9a-f]{16}@test$/);
   }
 });
 

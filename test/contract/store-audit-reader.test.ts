@@ -65,6 +65,18 @@ for (const [what, filter, expected] of filters) {
   });
 }
 
+test('finds the records of a request by the name that its caller gave it, and of no other', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store);
+  const given = ['trace-1.00aa@one', 'trace-1.00bb@two', 'trace-10.00cc@one', '00dd@one', 'trace-1x00aa@one'];
+  for (const requestId of given) await store.audit.append(aRecord('channel.show', { requestId }));
+  const found = async (requestId: string) =>
+    ids(await store.auditReader.page({ chain: 'acme', filter: { requestId }, limit: 10, from: { after: 0 } }));
+  assert.deepEqual(await found('trace-1'), ['trace-1.00aa@one', 'trace-1.00bb@two']);
+  assert.deepEqual(await found('trace-1.00aa@one'), ['trace-1.00aa@one']);
+  assert.deepEqual(await found('00dd'), []);
+});
+
 test('keeps the chains apart', async (t) => {
   const { store } = await useStore(t);
   await fill(store);

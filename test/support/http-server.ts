@@ -1,5 +1,6 @@
 /** The real HTTP server on a port of its own, with flows and identities that a test gives. */
 import { randomBytes } from 'node:crypto';
+import { createRequestIds } from '../../broker/domain/request-id.ts';
 import { BrokerError } from '../../broker/errors.ts';
 import type { Flows } from '../../broker/http/flows.ts';
 import { createHttpServer, type HttpServerDeps } from '../../broker/http/server.ts';
@@ -46,7 +47,7 @@ export async function startHttpServer(options: TestServerOptions = {}): Promise<
     authorizationUrl,
     trustedProxies: [],
     log: { info: write, warn: write, error: write },
-    random: randomBytes,
+    newRequestId: createRequestIds({ random: randomBytes, replica: 'test' }),
     version: '1.2.3',
     ...options.deps,
   });

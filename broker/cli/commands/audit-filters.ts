@@ -22,7 +22,7 @@ export function withFilters(command: Command): Command {
     .option('--action <name>', 'only this action, for example token.release')
     .option('--result <code>', 'only with this result: ok, or an error code')
     .option('--caller <name>', 'only of this subject or SPIFFE ID')
-    .option('--request-id <id>', 'only of this request')
+    .option('--request-id <id>', 'only of this request: its id, or what its caller named it')
     .option('--since <instant>', 'from then on: 2026-03-01T12:00:00Z, or 2h, 7d ago')
     .option('--until <instant>', 'before then, written alike');
 }

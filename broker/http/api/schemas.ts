@@ -146,7 +146,7 @@ export const auditFilter = z.strictObject({
   action: z.enum(Object.keys(auditActions) as AuditAction[]).optional(),
   result: z.string().max(64).optional().describe('`ok` or an error code.'),
   caller: z.string().max(2048).optional().describe('Subject or SPIFFE ID.'),
-  request_id: z.string().max(64).optional(),
+  request_id: z.string().max(128).optional().describe('As answered, or what the caller named the request.'),
   since: zonedInstant.optional().describe('From this instant on.'),
   until: zonedInstant.optional().describe('Before this instant.'),
   limit: count.optional().describe('At most so many; 100 where absent, never more than 1000.'),
