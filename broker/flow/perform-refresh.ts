@@ -78,7 +78,9 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
       return token;
     } catch (error) {
       if (error instanceof RefreshRefused) throw error;
-      await infrastructureFailed(caller, claim, asBrokerError(error));
+      const fault = asBrokerError(error);
+      if (fault.code === 'OAUTH_CLIENT_DISABLED') await switchedOff(caller, claim);
+      else await infrastructureFailed(caller, claim, fault);
       throw error;
     }
   };
@@ -146,6 +148,15 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
     if (!rotated) return undefined;
     const refreshTokenEncrypted = await persist(() => keys.encrypt(contextOf(claim), rotated));
     return { refreshTokenEncrypted, refreshTokenHash: refreshTokenHash(rotated) };
+  }
+
+  /** Nothing was asked, and nothing is wrong with the channel: it stays due, for when the client is switched on. */
+  async function switchedOff(caller: Caller, claim: RefreshClaim): Promise<void> {
+    const facts = { detail: claim.channel.oauthClient };
+    const record = auditRecord(clock.now(), caller, 'token.refresh', 'OAUTH_CLIENT_DISABLED', targetOf(claim), facts);
+    await store.audit.append(record);
+    // Where that fails, the claim lapses by itself.
+    await store.channels.giveBack(claim).catch(() => undefined);
   }
 
   async function failed(caller: Caller, claim: RefreshClaim, failure: TokenEndpointFailure): Promise<never> {

@@ -33,7 +33,12 @@ test('a client that is switched off serves valid tokens, refreshes nothing, and 
   world.google.advance(30 * minute);
   await assert.rejects(workload.getAccessToken({ channelId: id }), { code: 'OAUTH_CLIENT_DISABLED' });
   assert.equal(world.google.counts.requests({ endpoint: 'token' }), 0);
-  assert.equal((await world.channel(id)).state, 'active');
+  const { state, grant } = await world.channel(id);
+  assert.deepEqual([state, grant?.lastFailure, grant?.refreshFailures], ['active', undefined, 0], 'it is not degraded');
+  const metrics = await (await fetch(`${world.broker.operationsUrl}/metrics`)).text();
+  assert.doesNotMatch(metrics, /refreshes_total\{result="broker_fault"\} [1-9]/);
+  const [refused] = await world.store.audit.list({ channel: id, limit: 1 });
+  assert.deepEqual([refused?.action, refused?.result], ['token.refresh', 'OAUTH_CLIENT_DISABLED']);
   await assert.rejects(createOwnerBrowser().start(other.consentLink));
   await assert.rejects(world.addChannel('another'), /OAUTH_CLIENT_DISABLED/);
 
