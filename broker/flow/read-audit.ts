@@ -45,7 +45,8 @@ export function createReadAudit(deps: {
     goesOn: boolean,
   ): Promise<void> {
     await authorize.auditChain(caller, action, chain);
-    const key = JSON.stringify([caller.subject, action, chain]);
+    // Whoever looks for something else looks anew.
+    const key = JSON.stringify([caller.subject, action, chain, factsOf(filter)]);
     const now = clock.now().getTime();
     if (goesOn && now - (looks.get(key) ?? Number.NEGATIVE_INFINITY) < lookMs) return;
     await authorize.looked(caller, action, chain === installationChain ? {} : { tenant: chain }, factsOf(filter));
