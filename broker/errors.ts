@@ -184,7 +184,7 @@ export const errorTable = {
     grpc: 'FAILED_PRECONDITION',
     retry: false,
     sentence: 'The channel has been disconnected.',
-    next: 'Add the channel again and have its owner consent.',
+    next: 'Add the channel again and have its owner consent; where its tenant was shredded, that takes another tenant.',
   },
   CHANNEL_STATE_UNFIT: {
     http: 409,

@@ -22,6 +22,8 @@ import type { GrantRevocation, RevokeGrant } from './revoke-grant.ts';
 const claimMs = 60_000;
 const atOnce = 8;
 const batch = 64;
+/** Longer than a replica that is idle takes to look: one that has missed the whole shred forgets the tenant, too. */
+const forgetForMs = 120_000;
 /** How soon a broker looks again whether the next revocation is due, or the key is gone. */
 const pauseMs = 1_000;
 /** How soon it looks whether another broker has started one. */
@@ -43,7 +45,7 @@ export function createContinueShreds(deps: ContinueShredsDeps): ContinueShreds {
   const { store, keys, revokeGrant, cache, dataKeys, clock } = deps;
 
   return async (caller) => {
-    const ended = await store.shreds.ended();
+    const ended = await store.shreds.ended(new Date(clock.now().getTime() - forgetForMs));
     // On every replica, and again each time: one that was slow may have cached something after the start.
     for (const { tenant, channels } of ended) {
       dataKeys.forget(tenant);

@@ -243,9 +243,10 @@ export function createShredTenant(deps: ShredDeps) {
   async function resume(person: Person, shred: Shred, withoutRevocation: boolean): Promise<void> {
     const { id, tenant } = shred;
     const now = clock.now();
-    if (!withoutRevocation) return store.shreds.retryFailed(id, now);
     const facts = { shred: id, withoutRevocation, resumed: true };
-    await store.shreds.skipRemaining(id, auditRecord(now, person, 'tenant.shred-start', 'ok', { tenant }, facts));
+    const record = auditRecord(now, person, 'tenant.shred-start', 'ok', { tenant }, facts);
+    if (withoutRevocation) await store.shreds.skipRemaining(id, record);
+    else await store.shreds.retryFailed(id, now, record);
   }
 }
 

@@ -49,11 +49,27 @@ export function createStoreSpooledTokens(deps: StoreSpooledTokensDeps): StoreSpo
 
   /** Answers the token where it has been stored by this. */
   async function settle(caller: Scheduler, entry: SpoolEntry): Promise<SpooledToken | undefined> {
-    const token = await entry.open();
+    const token = await open(caller, entry);
     if (!token) return undefined;
     const stored = await storeToken(token);
     if (stored || (await isOvertaken(caller, token))) await entry.remove();
     return stored ? token : undefined;
+  }
+
+  /** Undefined where it is gone, or can never be opened again because its tenant's key is destroyed: then it is removed. */
+  async function open(caller: Scheduler, entry: SpoolEntry): Promise<SpooledToken | undefined> {
+    try {
+      return await entry.open();
+    } catch (error) {
+      if (asBrokerError(error).code !== 'INTERNAL') throw error;
+      const tenant = (await store.channels.find(entry.channel))?.tenant;
+      if (tenant === undefined || (await store.tenants.find(tenant))?.state !== 'shredded') throw error;
+      const target = { tenant, channel: entry.channel };
+      const facts = { reason: 'a received token was dropped: the key that it is encrypted with is destroyed' };
+      await store.audit.append(auditRecord(clock.now(), caller, 'token.refresh', 'TENANT_SHREDDED', target, facts));
+      await entry.remove();
+      return undefined;
+    }
   }
 
   /** False where the store holds something else. */

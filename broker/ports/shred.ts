@@ -49,8 +49,8 @@ export interface Shreds {
     record: AuditRecord,
     recordOfChannel: (channel: string) => AuditRecord,
   ): Promise<void>;
-  /** Tenants that are not active, with their channels' places in the cache. */
-  ended(): Promise<
+  /** Tenants that are being shredded, or were to their end since then, with their channels' places in the cache. */
+  ended(since: Date): Promise<
     readonly {
       readonly tenant: string;
       readonly channels: readonly { readonly id: string; readonly generation: number }[];
@@ -75,7 +75,7 @@ export interface Shreds {
     record: AuditRecord,
   ): Promise<void>;
   /** Tries those that failed again. */
-  retryFailed(id: string, at: Date): Promise<void>;
+  retryFailed(id: string, at: Date, record: AuditRecord): Promise<void>;
   /** Goes on without those that are not done. */
   skipRemaining(id: string, record: AuditRecord): Promise<void>;
   /** From `revoking` to `awaiting_key_destruction`. Throws STORE_CONFLICT where it is no longer `revoking`. */

@@ -67,13 +67,26 @@ export function createStartedShreds(
         await writeAuditRecords(trx, [record, ...alive.map(({ id: channel }) => recordOfChannel(channel))]);
       }),
 
-    async ended() {
+    async ended(since) {
       const rows = await database.run((db) =>
         db
           .selectFrom('tenants')
           .leftJoin('channels', 'channels.tenant', 'tenants.name')
           .select(['tenants.name', 'channels.id', 'channels.generation'])
-          .where('tenants.state', '=', 'shredding')
+          .where((row) =>
+            row.or([
+              row('tenants.state', '=', 'shredding'),
+              row(
+                'tenants.name',
+                'in',
+                db
+                  .selectFrom('tenant_shreds')
+                  .select('tenant')
+                  .where('state', '=', 'shredded')
+                  .where('ended_at', '>=', since),
+              ),
+            ]),
+          )
           .execute(),
       );
       const tenants = Map.groupBy(rows, ({ name }) => name);
@@ -145,8 +158,8 @@ export function createStartedShreds(
         expectChanged(result, `the revocation of ${channel} is done`);
       }),
 
-    retryFailed: (id, at) =>
-      database.transaction(async (trx) => {
+    retryFailed: (id, at, record) =>
+      recorded(database, record, async (trx) => {
         await trx
           .updateTable('tenant_shred_revocations')
           .set({ outcome: null, attempts: 0, due_at: at })

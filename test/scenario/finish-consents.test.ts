@@ -34,3 +34,19 @@ test('a received grant that cannot be opened holds back no other', async (t) => 
   assert.equal((await world.channel(spoiled.id)).state, 'pending_consent');
   assert.ok(world.broker.log.some((line) => line.includes('fault in the broker')));
 });
+
+test('a grant that was received for a channel that has ended meanwhile is not used at Google any more', async (t) => {
+  const world = await useWorld(t);
+  world.google.faults.add({ fault: { kind: 'status', status: 503 }, where: { endpoint: 'channels' }, times: 'always' });
+  const { id, consentLink } = await world.addChannel();
+  await world.consent(consentLink);
+  const database = new pg.Client({ connectionString: world.databaseUrl });
+  await database.connect();
+  await database.query(`update channels set state = 'revoked', reason = 'tenant_shredded' where id = $1`, [id]);
+  await database.end();
+  world.google.counts.reset();
+  world.google.advance(minute);
+  await world.broker.refreshDue();
+  assert.equal(world.google.counts.requests({ endpoint: 'token' }), 0);
+  assert.ok(!world.broker.log.some((line) => line.includes('fault in the broker')), 'it is no fault');
+});

@@ -138,7 +138,13 @@ test('two people shred a tenant, and nothing of it decrypts, is cached or served
   await world.until('awaiting_key_destruction');
   assert.deepEqual(world.google.liveRefreshTokens().length, 1);
   assert.equal(codeOf(await world.call(world.admin, 'POST', `${tenant}/shred/cancel`)), 'STORE_CONFLICT');
+  // A broker that was slow puts a token there after the start.
+  const late = `token:${one}:1`;
+  const slow = new Redis(redis.url);
+  t.after(() => slow.disconnect());
+  await slow.set(late, 'a token');
   await world.broker.continueShreds();
+  assert.equal(await slow.exists(late), 0);
   assert.equal((await world.status()).key, 'present');
   await world.destroyKey();
   await world.until('shredded');
@@ -169,6 +175,9 @@ test('two people shred a tenant, and nothing of it decrypts, is cached or served
   }
   const client = new Redis(redis.url);
   t.after(() => client.disconnect());
+  // A replica that was slow and has missed all of it: the others clean up after it for a while.
+  await client.set(`token:${two}:1`, 'a token');
+  await world.broker.continueShreds();
   const cached = await client.keys('*');
   assert.ok(
     cached.every((key) => ![one, two].some((id) => key.includes(id))),
@@ -187,7 +196,7 @@ test('two people shred a tenant, and nothing of it decrypts, is cached or served
   await assert.rejects(world.addChannel('late'), /TENANT_SHREDDED/);
 });
 
-test('who may not see a tenant can neither plan nor request its shredding, and a request can be cancelled or lapses', async (t) => {
+test('who may not see a tenant can do nothing about its shredding, its name has to be typed, and a request can be cancelled or lapses', async (t) => {
   const world = await useShredWorld(t);
   const stranger = await createPerson(world.vault, {
     name: `eve-${world.vault.layout.mounts.transit}`,
@@ -197,6 +206,19 @@ test('who may not see a tenant can neither plan nor request its shredding, and a
   assert.equal(codeOf(await world.request(stranger)), 'TENANT_NOT_FOUND');
   await world.request();
   assert.equal(codeOf(await world.approve(stranger)), 'TENANT_NOT_FOUND');
+  for (const [method, path, body] of [
+    ['GET', '', undefined],
+    ['POST', '/cancel', undefined],
+    ['POST', '/start', { confirm: tenant }],
+  ] as const) {
+    const answer = await world.call(stranger, method, `${tenant}/shred${path}`, body);
+    assert.equal(codeOf(answer), 'TENANT_NOT_FOUND', `${method} ${path}`);
+  }
+  for (const step of ['approve', 'start']) {
+    const wrong = await world.call(world.second, 'POST', `${tenant}/shred/${step}`, { confirm: `${tenant}2` });
+    assert.equal(codeOf(wrong), 'INVALID_REQUEST', step);
+  }
+  assert.equal(await world.state(), 'requested');
   const cancelled = await world.call(world.second, 'POST', `${tenant}/shred/cancel`);
   assert.equal(shredIn(cancelled.body).state, 'cancelled');
   assert.equal(codeOf(await world.start()), 'SHRED_NOT_FOUND');
@@ -207,6 +229,18 @@ test('who may not see a tenant can neither plan nor request its shredding, and a
   assert.equal(await world.state(), 'expired');
   assert.equal(codeOf(await world.start()), 'SHRED_NOT_FOUND');
   assert.equal(shredIn((await world.request(world.second)).body).state, 'requested');
+});
+
+test('a request to go on without Google is kept until the start, and nothing is sent there', async (t) => {
+  const world = await useShredWorld(t);
+  await connect(world, 'one');
+  const asked = { confirm: tenant, reason, without_revocation: true };
+  await world.call(world.admin, 'POST', `${tenant}/shred`, asked);
+  await world.approve(world.second);
+  await world.start();
+  await world.until('awaiting_key_destruction');
+  assert.equal((await world.shred()).revocations?.skipped, 1);
+  assert.equal(world.google.counts.requests(revocations), 0);
 });
 
 test('Google down: the tenant is cut off all the same, tries end, and a person goes on without or tries again', async (t) => {
@@ -241,6 +275,18 @@ test('Google down: the tenant is cut off all the same, tries end, and a person g
   });
   const { revoked = 0, skipped = 0 } = (await tally()) ?? {};
   assert.equal(revoked + skipped, 2);
+  const starts = (await world.store.audit.list({ tenant, limit: 200 })).filter(
+    ({ action }) => action === 'tenant.shred-start',
+  );
+  assert.deepEqual(
+    starts.toReversed().map(({ facts }) => [facts.resumed, facts.withoutRevocation]),
+    [
+      [false, false],
+      [true, false],
+      [true, true],
+    ],
+    'who tries again is on record as who goes on without',
+  );
   await world.destroyKey();
   await until(async () => {
     world.google.advance(2_000);
