@@ -10,8 +10,9 @@ import { createTenantKeys } from '../../broker/vault/tenant-keys.ts';
 import { brokerRole } from '../../vault-policies/layout.ts';
 import { createKeeper } from '../support/key-keeper.ts';
 import { until } from '../support/poll.ts';
+import { atEnd } from '../support/scope.ts';
 import { useStore } from '../support/store.ts';
-import { anActiveChannel, aRecord, fill } from '../support/store-fixtures.ts';
+import { aConsent, anActiveChannel, aReceivedGrant, aRecord, fill } from '../support/store-fixtures.ts';
 import { credentialFiles, useSetUpVault } from '../support/vault-set-up.ts';
 
 const day = 86_400_000;
@@ -150,6 +151,113 @@ test('a schedule rotates when the version is old enough, rewraps, and raises the
   assert.deepEqual(await keepAt(91.2), [2, 2]);
   assert.equal((await store.tenantKeys.find(name))?.minVersion, 2);
   await assertAllOpen(store, keys, name, ids, 2);
+  const records = await store.audit.list({ tenant: name, limit: 200 });
+  const acts = records.filter(({ callerKind, action }) => callerKind === 'scheduler' && action !== 'tenant.key-rewrap');
+  assert.deepEqual(
+    acts.toReversed().map(({ action, facts }) => [action, facts]),
+    [
+      ['tenant.key-rotate', { from: 1 }],
+      ['tenant.key-notice', { from: 1, to: 2 }],
+      ['tenant.key-min-version', { from: 1, to: 2 }],
+    ],
+  );
+});
+
+test('without a schedule nothing is rotated and no minimum is raised, however old the key', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store);
+  const { keys, name } = await keysOfTheirOwn();
+  await fillRows(store, keys, name, 1);
+  await keys.rotate(name);
+  for (const days of [0, 4_000]) {
+    const clock = { now: () => new Date(Date.now() + days * day) };
+    await createKeeper({ store, keys, clock, graceMs: day, onFault: () => undefined }).keeper.runOnce();
+  }
+  const key = await keys.describe(name);
+  assert.ok('newestVersion' in key);
+  assert.deepEqual([key.newestVersion, key.minVersion], [2, 1]);
+  assert.equal((await store.tenantKeys.find(name))?.minVersion, 1);
+});
+
+test('a row that cannot be rewrapped keeps the minimum where it is, schedule or not, and is named once', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store);
+  const { keys, name } = await keysOfTheirOwn();
+  const [id = ''] = await fillRows(store, keys, name, 1);
+  // Made for another place: it opens nowhere.
+  const elsewhere = await keys.encrypt({ tenant: name, channel: id, generation: 7 }, new Secret('token'));
+  const grant = { id: `${id}_b`, tenant: name, name: 'swapped' };
+  const swapped = anActiveChannel(grant, { refreshTokenEncrypted: elsewhere });
+  await store.channels.create(swapped, aRecord('channel.add', { channel: swapped.id, tenant: name }));
+  await keys.rotate(name);
+  await store.tenantKeys.setSchedule(name, 9_000 * day, aRecord('tenant.key-schedule', { tenant: name }));
+  const faults: unknown[] = [];
+  for (const days of [0, 1, 30]) {
+    const clock = { now: () => new Date(Date.now() + days * day) };
+    const onFault = (fault: unknown) => void faults.push(fault);
+    await createKeeper({ store, keys, clock, graceMs: day, onFault }).keeper.runOnce();
+  }
+  const { minVersion, rewrappedAt, rewrapFailed } = (await store.tenantKeys.find(name)) ?? {};
+  assert.deepEqual([minVersion, rewrappedAt, rewrapFailed], [1, undefined, [`grant ${swapped.id}`]]);
+  assert.deepEqual(await rewraps(store, name), [{ failed: 1, rows: 1, version: 2 }]);
+  assert.ok(!faults.some((fault) => String(fault).includes('KEY_VERSION_IN_USE')));
+});
+
+test('a keeper whose claim another has taken stops before its next batch', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store);
+  const { keys, name } = await keysOfTheirOwn();
+  const [id = ''] = await fillRows(store, keys, name, 1);
+  const invited = aRecord('consent.invite', { tenant: name });
+  await store.consents.create(aConsent({ channel: id, tenant: name }), invited);
+  const received = aReceivedGrant({
+    generation: 2,
+    refreshTokenEncrypted: await keys.encrypt({ tenant: name, channel: id, generation: 2 }, new Secret('second')),
+  });
+  await store.consents.receive(received, aRecord('consent.receive', { tenant: name }));
+  await keys.rotate(name);
+  const clock = { ahead: 0, now: () => new Date(Date.now() + clock.ahead) };
+  let batches = 0;
+  const slow: TenantKeys = {
+    ...keys,
+    rewrapBatch: async (of, ciphertexts) => {
+      batches += 1;
+      // Vault took so long that the claim lapsed.
+      clock.ahead += 61_000;
+      assert.ok(await store.tenantKeys.claim(name, clock.now(), new Date(clock.now().getTime() + 60_000)));
+      return keys.rewrapBatch(of, ciphertexts);
+    },
+  };
+  const faults: unknown[] = [];
+  await createKeeper({ store, keys: slow, clock, onFault: (fault) => faults.push(fault) }).keeper.runOnce();
+  assert.equal(batches, 1, 'grants and received grants are a batch each');
+  assert.deepEqual(await rewraps(store, name), []);
+  assert.ok(!faults.some((fault) => String(fault).includes(name)), 'being overtaken is no fault');
+});
+
+test('a replica learns of a new version that another one noticed, and looks at once when it is woken', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store);
+  const { keys, name } = await keysOfTheirOwn();
+  await fillRows(store, keys, name, 1);
+  const learned = new Map<string, number>();
+  const { keeper } = createKeeper({
+    store,
+    keys,
+    onVersion: (of, version) => learned.set(of, version),
+    onFault: () => undefined,
+  });
+  keeper.start();
+  atEnd(t, () => keeper.stop());
+  await until('it has looked', () => learned.get(name) === 1);
+  await keys.rotate(name);
+  await store.tenantKeys.lookSoon(name);
+  const other = createKeeper({ store, keys, onFault: () => undefined });
+  await other.keeper.runOnce();
+  await until('it knows', () => {
+    keeper.wake();
+    return learned.get(name) === 2;
+  });
 });
 
 test('rows of an older version that are written during a rewrap are moved as well', async (t) => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { appendFile, readdir, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
@@ -127,6 +127,45 @@ test('refuses where neither database nor spool can be written', async (t) => {
   assert.equal(full.spool.waiting().records, outcomes.filter((outcome) => outcome === 'ok').length);
 });
 
+test('a disk that takes no more refuses, and half a record that it took is none', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store);
+  const directory = await useFolder(t);
+  // The limit cuts a write off in the middle, as a full disk does.
+  const { child, lines } = startProcess(t, await urlOfNothing(), directory, 'fill', 'ulimit -f 4');
+  const [ended, said] = await Promise.all([once(child, 'exit'), Array.fromAsync(lines)]);
+  assert.deepEqual(ended, [0, null]);
+  const answered = said.flatMap((line) => (line.startsWith('answered ') ? [line.slice('answered '.length)] : []));
+  assert.equal(said.filter((line) => line.startsWith('AUDIT_UNAVAILABLE ')).length, 5);
+  assert.ok(answered.length > 5, 'a file was given up before it was full');
+
+  const next = await useRecorder(t, { store, directory, patienceMs: 30_000 });
+  next.start();
+  await until('the spool is empty', () => next.spool.isEmpty());
+  const records = await store.audit.list({ limit: 1_000 });
+  const releases = records.filter(({ action }) => action === 'token.release').toReversed();
+  assert.deepEqual(
+    releases.map(({ requestId }) => requestId),
+    answered,
+  );
+  assert.deepEqual(await readdir(directory), [], 'something was set aside');
+});
+
+test('a disk that cannot be written refuses each record until it can be again', async (t) => {
+  const directory = await useFolder(t);
+  const recorder = await useRecorder(t, { store: await storeNowhere(t), directory });
+  const away = `${directory}-away`;
+  await rename(directory, away);
+  await writeFile(directory, '');
+  await assert.rejects(recorder.append(release(0)), { code: 'AUDIT_UNAVAILABLE' });
+  await assert.rejects(recorder.check(), { code: 'AUDIT_UNAVAILABLE' });
+  await rm(directory);
+  await rename(away, directory);
+  await recorder.append(release(1));
+  await recorder.check();
+  assert.equal(recorder.spool.waiting().records, 1);
+});
+
 test('drains what an earlier process has left, without its torn last line, and sets a refused record aside', async (t) => {
   const { store } = await useStore(t);
   await fill(store);
@@ -147,6 +186,48 @@ test('drains what an earlier process has left, without its torn last line, and s
   assert.deepEqual(await readdir(directory), ['refused.txt']);
   assert.ok((await readFile(join(directory, 'refused.txt'), 'utf8')).includes(bad.requestId));
   assert.equal(after.faults.length, 1);
+});
+
+test('while anything waits in the spool, what is new goes behind it', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store);
+  const directory = await useFolder(t);
+  const before = await startRecorder({ store: await storeNowhere(t), directory });
+  for (const record of many(3)) await before.append(record);
+  await before.stop();
+
+  const [reached, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const slow = {
+    ...store,
+    audit: {
+      ...store.audit,
+      appendAll: async (records: Parameters<typeof store.audit.appendAll>[0]) => {
+        reached.resolve();
+        await released.promise;
+        await store.audit.appendAll(records);
+      },
+    },
+  };
+  const next = await useRecorder(t, { store: slow, directory, patienceMs: 30_000 });
+  next.start();
+  await reached.promise;
+  await next.append(release(3));
+  assert.deepEqual(next.groups, { database: [], spool: [1] });
+  released.resolve();
+  await until('the spool is empty', () => next.spool.isEmpty());
+  assert.deepEqual(await recorded({ store }), [0, 1, 2, 3]);
+});
+
+test('a file of the spool is for its owner only, and another is begun when it is large', async (t) => {
+  const directory = await useFolder(t);
+  const recorder = await useRecorder(t, { store: await storeNowhere(t), directory });
+  const large = 'x'.repeat(2 ** 20);
+  for (let n = 0; n < 6; n += 1) {
+    await recorder.append(aRecord('token.release', { requestId: `large-${n}`, facts: { large } }));
+  }
+  const files = await readdir(directory);
+  assert.equal(files.length, 2);
+  for (const file of files) assert.equal((await stat(join(directory, file))).mode & 0o777, 0o600);
 });
 
 test('writes once what was written although nobody heard of it', async (t) => {
@@ -239,9 +320,11 @@ test('killed while it appends and again and again while it drains, it has each a
   );
 });
 
-function startProcess(t: TestContext, url: string, directory: string, task: string) {
+/** @param first what the shell does before it becomes the process. */
+function startProcess(t: TestContext, url: string, directory: string, task: string, first = ':') {
   const program = fileURLToPath(new URL('../support/recorder-process.ts', import.meta.url));
-  const child: ChildProcess = spawn(process.execPath, [program, url, directory, task], {
+  const given = [process.execPath, program, url, directory, task];
+  const child: ChildProcess = spawn('sh', ['-c', `${first} && exec "$@"`, 'sh', ...given], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = once(child, 'close');

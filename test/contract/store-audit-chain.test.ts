@@ -17,9 +17,12 @@ import {
   aChannel,
   aConsent,
   actsOn,
+  aFirstToken,
   anActiveChannel,
+  anIdentity,
   aReceivedGrant,
   aRecord,
+  aRefresh,
   aRequest,
   fill,
   lease,
@@ -146,6 +149,60 @@ test('a change whose commit was done and whose answer was lost is not made twice
   ]);
   assert.equal((await store.channels.find('ch_1'))?.grant?.refreshFailures, 1);
   await checkedLength(database, 'acme');
+});
+
+test('a refresh, a consent that ends well and an OAuth client are not made twice either', async (t) => {
+  const { store, url, database } = await useStore(t);
+  await fill(store, anActiveChannel(), aChannel({ id: 'ch_2', name: 'two' }), aChannel({ id: 'ch_3', name: 'three' }));
+  const of = (action: Parameters<typeof aRecord>[0], channel: string) => aRecord(action, { channel });
+  const claim = await store.channels.claim('ch_1', lease(30, 32));
+  assert.ok(claim);
+  for (const [id, channel, link] of [
+    ['co_1', 'ch_2', 'link-1'],
+    ['co_2', 'ch_3', 'link-2'],
+  ] as const) {
+    const consent = aConsent({ id, channel, linkHash: link });
+    await store.consents.create(consent, of('consent.invite', channel));
+  }
+  await store.consents.begin('co_1', aRequest(), of('consent.begin', 'ch_2'));
+  await store.consents.receive(aReceivedGrant(), of('consent.receive', 'ch_2'));
+
+  const rotated = { refreshTokenEncrypted: 'vault:v1:rotated', refreshTokenHash: 'hash-rotated' };
+  const refreshed = of('token.refresh', 'ch_1');
+  const [activated, completed] = [of('consent.complete', 'ch_2'), of('consent.complete', 'ch_3')];
+  const client = {
+    name: 'second',
+    clientId: 'id-2.apps.example',
+    dpop: false,
+    publishing: 'testing',
+    createdAt: minute(0),
+  } as const;
+  const added = aRecord('oauth-client.add', { facts: { oauthClient: 'second' } });
+  const acts = [
+    (on: typeof store) => on.channels.refreshed(claim, aRefresh({ rotated }), refreshed),
+    (on: typeof store) => on.consents.activate(aReceivedGrant(), anIdentity, minute(2), aFirstToken(), activated),
+    (on: typeof store) => on.consents.completeWithoutToken('co_2', minute(3), completed),
+    (on: typeof store) => on.oauthClients.create(client, added),
+  ];
+  const cutter = await useCommitCutter(t, url);
+  const unlucky = createStore({ database: useConnection(t, cutter.url) });
+  const before = await checkedLength(database, 'acme');
+  for (const act of acts) {
+    cutter.arm();
+    await assert.rejects(act(unlucky), { code: 'STORE_UNAVAILABLE' });
+    await act(unlucky);
+  }
+  assert.equal(await checkedLength(database, 'acme'), before + acts.length);
+  const [one, two] = [await store.channels.find('ch_1'), await store.channels.find('ch_2')];
+  assert.equal(one?.grant?.refreshTokenEncrypted, rotated.refreshTokenEncrypted);
+  assert.deepEqual([two?.state, two?.grant?.generation], ['active', 1]);
+  assert.equal((await store.oauthClients.find('second'))?.clientId, client.clientId);
+
+  // Another act of the same kind is none of these: it is refused, and nothing goes on record.
+  const other = of('consent.complete', 'ch_3');
+  await assert.rejects(store.consents.completeWithoutToken('co_2', minute(3), other), { code: 'STORE_CONFLICT' });
+  await assert.rejects(store.oauthClients.create(client, aRecord('oauth-client.add')), { code: 'ALREADY_EXISTS' });
+  assert.equal(await checkedLength(database, 'acme'), before + acts.length);
 });
 
 test('a tenant, and the retry of a state that was changed, are not made twice', async (t) => {

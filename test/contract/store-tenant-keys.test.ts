@@ -138,6 +138,13 @@ test('one broker at a time works on a key; the claim lapses, and who was too slo
   assert.ok(await store.tenantKeys.claimDue({ now: minute(2), lookedBefore: start, except: [] }, minute(3)));
 });
 
+test('the key of a tenant that is being shredded is left alone', async (t) => {
+  const { store, database } = await useStore(t);
+  await fill(store);
+  await database.run((db) => sql`update tenants set state = 'shredding'`.execute(db));
+  assert.equal(await store.tenantKeys.claimDue({ now: start, lookedBefore: start, except: [] }, minute(1)), undefined);
+});
+
 test('the minimum is not raised over a row that needs an older version, and says how many', async (t) => {
   const { store } = await useStore(t);
   await fill(

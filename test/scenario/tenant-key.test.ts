@@ -45,7 +45,8 @@ test('a key rotated by Vault’s own tools is noticed, and every row moves, also
 
   await world.vault.operator.write(`${transitKey(world)}/rotate`, {});
   const rotated = await look(world);
-  assert.deepEqual([rotated.newest_version, rotated.rows_to_rewrap, rotated.percent], [2, 2, 0]);
+  const { newest_version, rows_to_rewrap, percent, safe_min_version } = rotated;
+  assert.deepEqual([newest_version, rows_to_rewrap, percent, safe_min_version], [2, 2, 0, null]);
   assert.ok(await refreshes(world, id));
   await assert.rejects(world.api('POST', `${keyPath}/min-version`, {}), /409.*KEY_VERSION_IN_USE.*2 rows need/);
   assert.equal((await look(world)).min_version, 1);

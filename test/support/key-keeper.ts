@@ -11,7 +11,10 @@ export interface KeeperParts {
   readonly clock?: Clock;
   readonly rowsPerSecond?: number;
   readonly graceMs?: number;
+  readonly pollIntervalMs?: number;
   readonly onRewrapped?: (rows: number) => void;
+  /** Told the newest version of a tenant's key, as the cache of data keys is. */
+  readonly onVersion?: (tenant: string, version: number) => void;
   readonly onFault?: (error: unknown) => void;
 }
 
@@ -22,10 +25,10 @@ export function createKeeper(parts: KeeperParts) {
   return createTenantKeyFlows({
     store,
     keys,
-    dataKeys: { current: unused, unwrap: unused, keyVersionIs: nothing, forget: nothing },
+    dataKeys: { current: unused, unwrap: unused, keyVersionIs: parts.onVersion ?? nothing, forget: nothing },
     identityClock: clock,
     keySettings: {
-      pollIntervalMs: 60_000,
+      pollIntervalMs: parts.pollIntervalMs ?? 60_000,
       rewrapRowsPerSecond: parts.rowsPerSecond,
       minVersionGraceMs: parts.graceMs ?? 86_400_000,
     },
