@@ -44,7 +44,9 @@ import { createDpopKeys } from './vault/dpop-keys.ts';
 import { appRoleLogin } from './vault/login.ts';
 import { createOAuthClientSecrets } from './vault/oauth-client-secrets.ts';
 import { createCertificateAuthority } from './vault/server-certificate.ts';
+import { createSigningSecrets } from './vault/signing-secrets.ts';
 import { createTenantKeys } from './vault/tenant-keys.ts';
+import { createNotificationReceiver } from './webhook/receiver.ts';
 
 export interface BrokerDeps {
   readonly log: Log;
@@ -67,6 +69,8 @@ export interface Broker {
   checkpointDue(): Promise<number>;
   /** Looks at every tenant's key now and does what is due; answers how many keys that were. */
   keepKeysDue(): Promise<number>;
+  /** Finds grants that are about to end, and tries every notification that is due; answers how many tries that were. */
+  deliverNotifications(): Promise<number>;
   /** Does now what can be done for tenants that are being shredded. */
   continueShreds(): Promise<void>;
   /** Tells Google now what is due of channels that were revoked, and has their siblings proven. */
@@ -253,6 +257,19 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
       else log.info({ oauthClient }, 'an OAuth client is asked with again');
     },
   });
+  const receiver = config.notification.url
+    ? createNotificationReceiver({
+        url: config.notification.url,
+        allowedNetworks: config.notification.allowedNetworks,
+        caCertPem: config.notification.caFile && (await readFile(config.notification.caFile, 'utf8')),
+        deadlineMs: config.notification.timeoutMs,
+        concurrency: config.notification.concurrency,
+        version,
+      })
+    : undefined;
+  if (!receiver) log.warn({}, 'BROKER_NOTIFICATION_URL is not set: notifications are kept and nothing is sent');
+  closers.push(() => receiver?.close());
+
   const flows = createFlows({
     store,
     presence,
@@ -307,6 +324,25 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
       version: (tenant, version) => log.debug({ tenant, version }, 'looked at a tenant’s key'),
     },
     onRewrapped: metrics.rewrapped,
+    receiver,
+    signingSecrets: createSigningSecrets({
+      vault,
+      kv: config.vault.kvMount,
+      clock: identityClock,
+      overlapMs: config.notification.secretOverlapMs,
+    }),
+    publicUrl: config.http.publicUrl,
+    // The receiver's time, and some for Vault and PostgreSQL.
+    deliveryLeaseMs: config.notification.timeoutMs + 30_000,
+    deliveryConcurrency: config.notification.concurrency,
+    retryForMs: config.notification.retryForMs,
+    expiring: config.notification,
+    onDelivery: (result, { id, type }, problem) => {
+      metrics.notified(result);
+      const told = { notification: id, type, result, ...(problem && { problem }) };
+      if (result === 'dead' || result === 'withheld') log.warn(told, 'a notification was not delivered');
+      else log.debug(told, 'a notification was handled');
+    },
     shredApprovals: config.shred.approvals,
     shredRequestTtlMs: config.shred.requestTtlMs,
   });
@@ -357,6 +393,9 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   closers.push(() => flows.shreds.stop());
   flows.revocations.start();
   closers.push(() => flows.revocations.stop());
+
+  flows.notifications.start();
+  closers.push(() => flows.notifications.stop());
 
   flows.followChanges.start();
   watchChannels = flows.watchChannels;
@@ -417,6 +456,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     keepKeysDue: () => flows.keyKeeper.runOnce(),
     continueShreds: () => flows.shreds.runOnce(),
     continueRevocations: () => flows.revocations.runOnce(),
+    deliverNotifications: () => flows.notifications.runOnce(),
   };
 }
 

@@ -116,6 +116,27 @@ export const errorTable = {
     sentence: 'There is no such OAuth client.',
     next: 'Check the name, or add it with `broker oauth-client add`.',
   },
+  NOTIFICATION_NOT_FOUND: {
+    http: 404,
+    grpc: 'NOT_FOUND',
+    retry: false,
+    sentence: 'There is no such notification, or you may not see it.',
+    next: 'Check the id with `broker notification list`.',
+  },
+  NOTIFICATION_OUTDATED: {
+    http: 409,
+    grpc: 'FAILED_PRECONDITION',
+    retry: false,
+    sentence: 'What this notification tells of is true no more.',
+    next: 'Nothing has to be sent; `broker channel show CHANNEL` shows how the channel is now.',
+  },
+  SIGNING_SECRET_MISSING: {
+    http: 409,
+    grpc: 'FAILED_PRECONDITION',
+    retry: false,
+    sentence: 'There is no secret to sign notifications with.',
+    next: 'An operator sets it with `broker notification set-secret`.',
+  },
   ALREADY_EXISTS: {
     http: 409,
     grpc: 'ALREADY_EXISTS',

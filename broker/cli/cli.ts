@@ -9,6 +9,7 @@ import { asCliError, type ExitCode, exitCodes } from './cli-error.ts';
 import type { CommandContext, Processes, VaultCommands } from './command-context.ts';
 import { addAuditCommands } from './commands/audit.ts';
 import { addChannelCommands } from './commands/channel.ts';
+import { addNotificationCommands } from './commands/notification.ts';
 import { addOAuthClientCommands } from './commands/oauth-client.ts';
 import { addRetentionCommands } from './commands/retention.ts';
 import { addServerCommands } from './commands/server.ts';
@@ -105,6 +106,7 @@ function program(context: CommandContext, streams: Streams, version: string): Co
   broker.commandsGroup('Channels and workers:');
   addChannelCommands(broker, context);
   addWorkloadCommands(broker, context);
+  addNotificationCommands(broker, context);
   addAuditCommands(broker, context);
   addWhoamiCommand(broker, context);
   for (const command of broker.commands) command.helpCommand(false);

@@ -315,6 +315,68 @@ export const brokerSettings = z.object({
       { default: '72h' },
     ),
   }),
+  notification: z.object({
+    url: setting(
+      'BROKER_NOTIFICATION_URL',
+      is.httpsUrl.optional(),
+      'The webhook of your notification service. Where it is not set, notifications are kept and listed, and nothing is sent.',
+      { example: 'https://notify.example.com/hooks/token-broker' },
+    ),
+    allowedNetworks: setting(
+      'BROKER_NOTIFICATION_ALLOWED_NETWORKS',
+      is.networks.default([]),
+      'Networks that the webhook may be in beside the public internet. Looked at for the address that is connected to.',
+      { example: '10.20.0.0/16' },
+    ),
+    caFile: setting(
+      'BROKER_NOTIFICATION_CACERT',
+      is.path.optional(),
+      'A PEM file with the certificate authority of the webhook, where the system’s own do not do.',
+      { example: '/etc/token-broker/webhook-ca.pem' },
+    ),
+    timeoutMs: setting(
+      'BROKER_NOTIFICATION_TIMEOUT',
+      is.duration,
+      'How long the webhook may take to answer. It should take a message in and work on it later.',
+      { default: '15s' },
+    ),
+    concurrency: setting(
+      'BROKER_NOTIFICATION_CONCURRENCY',
+      is.count(1, 100),
+      'How many notifications a replica delivers at the same time.',
+      { default: '4' },
+    ),
+    retryForMs: setting(
+      'BROKER_NOTIFICATION_RETRY_FOR',
+      is.duration,
+      'How long a notification is tried that the webhook does not take; after that it is a dead letter.',
+      { default: '5d' },
+    ),
+    secretOverlapMs: setting(
+      'BROKER_NOTIFICATION_SECRET_OVERLAP',
+      is.duration,
+      'How long the former signing secret signs beside a new one.',
+      { default: '24h' },
+    ),
+    testingLeadMs: setting(
+      'BROKER_EXPIRING_TESTING_LEAD',
+      is.duration,
+      'How long before its end the owner of a grant hears of it that Google ends by itself: seven days after the consent where the OAuth client is in testing, or at the time that Google named.',
+      { default: '2d' },
+    ),
+    idleLeadMs: setting(
+      'BROKER_EXPIRING_IDLE_LEAD',
+      is.duration,
+      'The same for a grant that is not used: Google ends it after six months.',
+      { default: '30d' },
+    ),
+    mostGrants: setting(
+      'BROKER_EXPIRING_GRANTS',
+      is.count(2, 100),
+      'From how many live grants of one Google identity with one OAuth client on it is told that the oldest is in danger: Google ends it at the 101st.',
+      { default: '90' },
+    ),
+  }),
   consent: z.object({
     linkTtlMs: setting('BROKER_CONSENT_LINK_TTL', is.duration, 'How long a consent link can be used.', {
       default: '72h',

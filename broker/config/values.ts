@@ -44,6 +44,11 @@ export const url = readAs('must be an https:// URL (http:// only to 127.0.0.1, [
   isProtectedUrl(text) ? text : undefined,
 );
 
+/** https and nothing else, without a user or a fragment. */
+export const httpsUrl = readAs('must be an https:// URL', (text) =>
+  isProtectedUrl(text) && new URL(text).protocol === 'https:' ? text : undefined,
+);
+
 /** As `url`, without path, query and user; answers it without the final slash. */
 export const origin = readAs(
   'must be an https:// address without a path, such as https://broker.example.com (http:// only for 127.0.0.1, [::1] or localhost)',

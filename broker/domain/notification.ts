@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto';
 import { canonicalJson } from './canonical-json.ts';
-import type { ChannelState, StateReason } from './channel.ts';
+import type { Channel, ChannelState, StateReason } from './channel.ts';
 import { crockford } from './identifier.ts';
 
 export const notificationTypes = [
@@ -89,4 +89,44 @@ function typeOfStep({ from, to }: Pick<ChannelStep, 'from' | 'to'>): Notificatio
   if (to === 'blocked') return 'channel.blocked';
   const wasDown = from === 'needs_reconsent' || from === 'blocked';
   return wasDown && to === 'active' ? 'channel.recovered' : undefined;
+}
+
+/**
+ * Tells whether what is told about a channel is true no more: then it must not go out. A channel that was mended, has a
+ * newer grant or was revoked needs nothing of its owner.
+ */
+export function isOutdated(
+  { type, at, generation, facts }: Pick<NewNotification, 'type' | 'at' | 'generation' | 'facts'>,
+  channel: Pick<Channel, 'state' | 'grant' | 'formerGeneration'>,
+): boolean {
+  if ((channel.grant?.generation ?? channel.formerGeneration ?? 0) !== (generation ?? 0)) return true;
+  switch (type) {
+    case 'channel.needs_reconsent':
+      return channel.state !== 'needs_reconsent';
+    case 'channel.blocked':
+      return channel.state !== 'blocked';
+    case 'channel.recovered':
+      return channel.state !== 'active';
+    case 'channel.expiring': {
+      if (channel.state !== 'active' && channel.state !== 'suspended') return true;
+      // Whatever was idle has been used since.
+      return facts?.kind === 'idle' && (channel.grant?.lastRefreshAt ?? at) > at;
+    }
+    default:
+      return false;
+  }
+}
+
+/** Tells whether the owner helps by consenting anew, so that a link goes with it. */
+export function asksForConsent({ type, facts }: Pick<NewNotification, 'type' | 'facts'>): boolean {
+  switch (type) {
+    case 'channel.needs_reconsent':
+    case 'channel.blocked':
+      return true;
+    case 'channel.expiring':
+      // One more refresh token would only end the next oldest.
+      return facts?.kind !== 'token_limit';
+    default:
+      return false;
+  }
 }

@@ -1,4 +1,5 @@
 /** All flows, wired to their ports, in the order of a channel's life. */
+import type { ExpiringSettings } from '../domain/expiring.ts';
 import type { RandomBytes } from '../domain/identifier.ts';
 import type {
   AccessTokenCache,
@@ -9,8 +10,10 @@ import type {
   Clock,
   DataKeys,
   DpopKeys,
+  NotificationReceiver,
   OAuthClientSecrets,
   RefreshTokenSpool,
+  SigningSecrets,
   Store,
   TenantKeys,
   YouTube,
@@ -28,6 +31,7 @@ import { createContinueRevocations } from './continue-revocations.ts';
 import { createContinueShreds } from './continue-shreds.ts';
 import { createCreateTenant } from './create-tenant.ts';
 import type { DatabasePresence } from './database-presence.ts';
+import { createDeliverNotification, type DeliverDeps } from './deliver-notification.ts';
 import { createExportAudit } from './export-audit.ts';
 import { createFailConsent } from './fail-consent.ts';
 import { createFinishConsents } from './finish-consents.ts';
@@ -39,6 +43,8 @@ import { createListChannels } from './list-channels.ts';
 import { createListOAuthClients } from './list-oauth-clients.ts';
 import { createListTenants } from './list-tenants.ts';
 import { createLookUpReadable } from './look-up-readable.ts';
+import { createManageNotifications } from './manage-notifications.ts';
+import { createNotificationLoop } from './notification-loop.ts';
 import { createPerformRefresh, type RefreshDeps } from './perform-refresh.ts';
 import { createReadAudit } from './read-audit.ts';
 import { createRecordDeniedIdentity } from './record-denied-identity.ts';
@@ -62,6 +68,7 @@ import { createShowOAuthClient } from './show-oauth-client.ts';
 import { createShredTenant } from './shred-tenant.ts';
 import { createStoreSpooledTokens } from './store-spooled-tokens.ts';
 import { createSuspendChannel } from './suspend-channel.ts';
+import { createTellExpiring } from './tell-expiring.ts';
 import { createTenantKeyFlows } from './tenant-key-flows.ts';
 import { createViewConsent } from './view-consent.ts';
 import { createWatchChannels } from './watch-channels.ts';
@@ -112,6 +119,15 @@ export interface FlowDeps {
   readonly keySettings: KeySettings;
   readonly keyNews: KeyNews;
   readonly onRewrapped: (rows: number) => void;
+  /** Absent where no receiver is set: then notifications are kept and nothing is sent. */
+  readonly receiver: NotificationReceiver | undefined;
+  readonly signingSecrets: SigningSecrets;
+  readonly publicUrl: string;
+  readonly deliveryLeaseMs: number;
+  readonly deliveryConcurrency: number;
+  readonly retryForMs: number;
+  readonly expiring: ExpiringSettings;
+  readonly onDelivery: DeliverDeps['onDelivery'];
   readonly shredApprovals: number;
   readonly shredRequestTtlMs: number;
 }
@@ -156,6 +172,13 @@ export function createFlows(given: FlowDeps) {
     step: createContinueRevocations({ ...deps, revokeGrant, onDue: () => scheduler.wake() }),
   });
 
+  const { receiver } = given;
+  const notifications = createNotificationLoop({
+    ...deps,
+    deliver: receiver && createDeliverNotification({ ...deps, receiver }),
+    tellExpiring: createTellExpiring(deps),
+  });
+
   const watchChannels = createWatchChannels(deps);
   const tenantKeys = createTenantKeyFlows(deps);
 
@@ -196,6 +219,8 @@ export function createFlows(given: FlowDeps) {
     scheduler,
     shreds,
     revocations,
+    notifications,
+    manageNotifications: createManageNotifications(deps),
 
     acceptRestore: createAcceptRestore(deps),
     watchChannels,

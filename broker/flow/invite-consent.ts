@@ -1,5 +1,5 @@
-import { auditRecord } from '../domain/audit-record.ts';
-import type { Person } from '../domain/caller.ts';
+import { type AuditRecord, auditRecord } from '../domain/audit-record.ts';
+import { type Caller, callerName, type Person } from '../domain/caller.ts';
 import { acceptsConsent, type Channel, releaseRefusal } from '../domain/channel.ts';
 import type { Consent } from '../domain/consent.ts';
 import { hashSecret, newId, newSecret, type RandomBytes } from '../domain/identifier.ts';
@@ -33,8 +33,13 @@ export function createInviteConsent(deps: InvitationDeps & { authorize: Authoriz
   };
 }
 
-/** Stores a new invitation and answers its link. */
-export async function invite(deps: InvitationDeps, caller: Person, channel: Channel): Promise<ConsentLink> {
+/** Stores a new invitation and answers its link; `facts` go on its record. */
+export async function invite(
+  deps: InvitationDeps,
+  caller: Caller,
+  channel: Channel,
+  facts: AuditRecord['facts'] = {},
+): Promise<ConsentLink> {
   const { store, clock, random, linkTtlMs } = deps;
   const now = clock.now();
   const token = newSecret(random);
@@ -47,14 +52,14 @@ export async function invite(deps: InvitationDeps, caller: Person, channel: Chan
     linkExpiresAt: new Date(now.getTime() + linkTtlMs),
     status: 'pending',
     failure: undefined,
-    createdBy: caller.subject,
+    createdBy: callerName(caller),
     createdAt: now,
     request: undefined,
   };
   const target = { tenant: channel.tenant, channel: channel.id };
   await store.consents.create(
     consent,
-    auditRecord(now, caller, 'consent.invite', 'ok', target, { consent: consent.id }),
+    auditRecord(now, caller, 'consent.invite', 'ok', target, { consent: consent.id, ...facts }),
   );
   return { token, expiresAt: consent.linkExpiresAt };
 }

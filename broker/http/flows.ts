@@ -32,6 +32,7 @@ export type AdminFlows = Pick<
   | 'revokeChannel'
   | 'revokeByOwner'
   | 'audit'
+  | 'manageNotifications'
   | 'acceptRestore'
   | 'recordLogin'
   | 'recordDeniedIdentity'

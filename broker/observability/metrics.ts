@@ -36,6 +36,8 @@ export interface Metrics {
   rowsToRewrap(tenant: string, rows: number): void;
   /** The tenant's key is missing or unsuitable, or is not. */
   keyFault(tenant: string, isFaulty: boolean): void;
+  /** A try at delivering a notification ended. */
+  notified(result: string): void;
   /** The Prometheus text format. */
   text(): Promise<string>;
 }
@@ -100,6 +102,12 @@ export function createMetrics(): Metrics {
     registers: [registry],
   });
 
+  const notifications = new Counter({
+    name: 'token_broker_notification_deliveries_total',
+    help: 'Tries at delivering a notification, by result: delivered, failed, dead, superseded or withheld.',
+    labelNames: ['result'],
+    registers: [registry],
+  });
   const auditChainBroken = new Gauge({
     name: 'token_broker_audit_chain_broken',
     help: '1 where an audit chain differs from its anchor in Vault: records were changed or removed, or an old database was put back.',
@@ -159,6 +167,7 @@ export function createMetrics(): Metrics {
   });
 
   return {
+    notified: (result) => notifications.inc({ result }),
     rewrapped: (rows) => rewrappedRows.inc(rows),
     rowsToRewrap: (tenant, rows) => rowsToRewrap.set({ tenant }, rows),
     keyFault: (tenant, isFaulty) => keyFaults.set({ tenant }, isFaulty ? 1 : 0),

@@ -77,7 +77,7 @@ function tooMany({ mostGrants }: ExpiringTerms) {
     select 'token_limit', tenant, id, generation, oauth_client, null, grants
       from (
         select tenant, id, generation, oauth_client,
-            count(*) over same as grants, row_number() over (same order by consented_at, id) as place
+            (count(*) over same)::integer as grants, row_number() over (same order by consented_at, id) as place
           from channels where state in ('active', 'suspended') and google_subject is not null
           window same as (partition by oauth_client, google_subject)
       ) as counted

@@ -309,6 +309,7 @@ test('what a schema does not name never leaves, whatever a view puts in', async 
         query: {},
         channel: '',
         tenant: '',
+        notification: '',
         oauthClient: '',
         signal: new AbortController().signal,
       },

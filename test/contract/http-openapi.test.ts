@@ -5,6 +5,7 @@ import * as z from 'zod';
 import { errorTable } from '../../broker/errors.ts';
 import { routes } from '../../broker/http/api/routes.ts';
 import { activeChannel } from '../support/fake-flows.ts';
+import { deadLetter } from '../support/fake-notifications.ts';
 import { plan } from '../support/fake-revocations.ts';
 import { startHttpServer, type TestServer } from '../support/http-server.ts';
 
@@ -130,6 +131,10 @@ const calls: Readonly<
   revokeChannel: { path: `/v1/channels/${id}/revocation`, body: { plan, reason: 'contract ended' } },
   inviteRevocation: { path: `/v1/channels/${id}/revoke-links` },
   acceptAuditRestore: { path: '/v1/audit/restores', body: { tenant: 'acme', reason: 'disk lost' } },
+  listNotifications: { path: '/v1/notifications?state=dead' },
+  showNotification: { path: `/v1/notifications/${deadLetter.id}` },
+  resendNotification: { path: `/v1/notifications/${deadLetter.id}/resend` },
+  setNotificationSecret: { path: '/v1/notification-secrets', body: { secret: 'whsec_c2VjcmV0' } },
   listAuditRecords: { path: '/v1/audit/records?tenant=acme&limit=10&since=2026-03-01T12:00:00%2B01:00' },
   exportAudit: { path: '/v1/audit/export' },
   allowWorkload: { path: `/v1/channels/${id}/workloads`, body: { spiffe_id: 'spiffe://a/b', reason: 'show' } },

@@ -10,6 +10,7 @@ import { BrokerError } from '../../broker/errors.ts';
 import type { TenantKeyStatus } from '../../broker/flow/show-tenant-key.ts';
 import type { Flows } from '../../broker/http/flows.ts';
 import type { StoredOAuthClient, Tenant, WorkloadAccess } from '../../broker/ports.ts';
+import { createFakeNotifications } from './fake-notifications.ts';
 import { createFakeRevocations } from './fake-revocations.ts';
 import { createFakeShreds } from './fake-shreds.ts';
 
@@ -268,6 +269,7 @@ export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flow
       follow: async () => ({ entries: auditEntries, next: 2, head: 2 }),
       stop: () => {},
     },
+    manageNotifications: createFakeNotifications(clientSecrets),
     acceptRestore: async (_caller, { chain }) => ({ chain, seq: 3, hash: Buffer.alloc(32) }),
     recordLogin: async () => {},
     recordDeniedIdentity: async (refused) => {

@@ -12,6 +12,7 @@ test('docs/operating.md lists our metrics and their labels', async () => {
   metrics.tokenRequested('ok');
   metrics.subscriptionEnded('ok');
   metrics.certificateEnds(new Date(0));
+  metrics.notified('delivered');
   metrics.rowsToRewrap('acme', 0);
   metrics.keyFault('acme', false);
   metrics.spooledTokens(() => 0);

@@ -24,6 +24,8 @@ export interface RawCall {
   readonly signal: AbortSignal;
   /** From the path; empty where the path names no OAuth client. */
   readonly oauthClient: string;
+  /** From the path; empty where the path names no notification. */
+  readonly notification: string;
 }
 
 interface RouteDocument {
@@ -57,6 +59,8 @@ interface CheckedCall<Body, Query> {
   readonly signal: AbortSignal;
   /** From the path; empty where the path names no OAuth client. */
   readonly oauthClient: string;
+  /** From the path; empty where the path names no notification. */
+  readonly notification: string;
 }
 
 /** Makes a route whose flow call is typed by its schemas. */
@@ -72,15 +76,11 @@ export function route<
   return {
     ...document,
     ...schemas,
-    run: async ({ caller, body, query, channel, tenant, oauthClient, signal }, deps) => {
+    run: async ({ body, query, ...rest }, deps) => {
       const call = {
-        caller,
+        ...rest,
         body: check(schemas.body, body),
         query: check(schemas.query, query),
-        channel,
-        tenant,
-        signal,
-        oauthClient,
       };
       return schemas.answer.parse(await run(call, deps));
     },

@@ -59,6 +59,7 @@ function handle(route: Route, deps: ApiDeps): RequestHandler {
       channel,
       tenant,
       oauthClient,
+      notification: String(request.params.notification ?? ''),
       signal: gone.signal,
     };
     const answer = await route.run(call, deps);

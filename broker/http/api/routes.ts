@@ -1,6 +1,7 @@
 /** The admin API, route by route. */
 import { Secret } from '../../domain/secret.ts';
 import { auditRoutes } from './audit-routes.ts';
+import { notificationRoutes } from './notification-routes.ts';
 import { revocationRoutes } from './revocation-routes.ts';
 import { type Route, route } from './route.ts';
 import * as wire from './schemas.ts';
@@ -255,6 +256,7 @@ export const routes: readonly Route[] = [
   ),
   ...revocationRoutes,
   ...tenantKeyRoutes,
+  ...notificationRoutes,
   ...auditRoutes,
 ];
 

@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { type AuditAction, auditActions } from '../../domain/audit-actions.ts';
 import { channelStates } from '../../domain/channel.ts';
 import { namePattern } from '../../domain/identifier.ts';
+import { notificationStates, notificationTypes } from '../../domain/notification.ts';
 import { publishingStatuses } from '../../domain/oauth-client.ts';
 import { revocationOutcomes } from '../../domain/revocation.ts';
 import { shredStates, tenantStates } from '../../domain/shred.ts';
@@ -483,6 +484,57 @@ export const tenantKey = component(
   }),
 );
 
+export const notificationFilter = z.strictObject({
+  tenant: name.optional(),
+  channel: z.string().max(64).optional(),
+  state: z.enum(notificationStates).optional().describe('`dead` for dead letters.'),
+  limit: z
+    .string()
+    .regex(/^\d{1,4}$/)
+    .optional()
+    .describe('100 where absent, 1000 at most.'),
+});
+
+export const notification = component(
+  'Notification',
+  z.object({
+    id: z.string().describe('Its webhook-id, on each delivery the same.'),
+    type: z.enum(notificationTypes),
+    at: instant.describe('Of what it tells.'),
+    tenant: z.string().nullable(),
+    channel: z.string().nullable(),
+    generation: z.int().nullable().describe('Of the channel’s grant that it is about.'),
+    oauth_client: z.string().nullable(),
+    facts: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).describe('As they are told.'),
+    state: z.enum(notificationStates),
+    attempts: z.int().describe('Tries since it was written or sent again.'),
+    next_attempt_at: instant.nullable(),
+    last_attempt_at: instant.nullable(),
+    last_problem: z.string().nullable().describe('Why the last try failed, as a code.'),
+    ended_at: instant.nullable().describe('When it was delivered, given up or found to be true no more.'),
+  }),
+);
+
+export const notificationList = component('NotificationList', z.object({ notifications: z.array(notification) }));
+
+export const newSigningSecret = component(
+  'NewSigningSecret',
+  z.strictObject({
+    secret: z
+      .string()
+      .min(1)
+      .max(128)
+      .describe('`whsec_` and the base64 of 24 to 64 random bytes (Standard Webhooks).'),
+  }),
+);
+
+export const signingSecret = component(
+  'SigningSecret',
+  z.object({
+    both_until: instant.nullable().describe('Until when the former one signs beside it; null where there was none.'),
+  }),
+);
+
 export const whoami = component(
   'Identity',
   z.object({
@@ -524,6 +576,8 @@ export type WorkloadAnswer = z.output<typeof workload>;
 export type AuditEntryAnswer = z.output<typeof auditEntry>;
 export type AuditHeadAnswer = z.output<typeof auditHead>;
 export type AuditPageAnswer = z.output<typeof auditPage>;
+export type NotificationAnswer = z.output<typeof notification>;
+export type SigningSecretAnswer = z.output<typeof signingSecret>;
 export type WhoamiAnswer = z.output<typeof whoami>;
 export type ShredPlanAnswer = z.output<typeof shredPlan>;
 export type ShredStatusAnswer = z.output<typeof shredStatus>;
