@@ -19,6 +19,7 @@ import { type AuditCheckpointer, createAuditCheckpointer } from './flow/checkpoi
 import { createDatabasePresence } from './flow/database-presence.ts';
 import { createFlows } from './flow/flows.ts';
 import { createRecordInGroups, type RecordInGroups } from './flow/record-in-groups.ts';
+import { createServeRegions } from './flow/serve-regions.ts';
 import type { WatchChannels } from './flow/watch-channels.ts';
 import { createAuthorizationServer } from './google/authorization-server.ts';
 import { createYouTube } from './google/youtube.ts';
@@ -270,6 +271,19 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   if (!receiver) log.warn({}, 'BROKER_NOTIFICATION_URL is not set: notifications are kept and nothing is sent');
   closers.push(() => receiver?.close());
 
+  const serveRegions = createServeRegions({
+    store,
+    self: { id: replica, regions: config.regions.served, version },
+    takeoverMs: config.regions.takeoverMs,
+    sleep,
+    onTakeover: (regions) => {
+      metrics.regionsTakenOver(regions.length);
+      log.warn({ regions }, 'serves the regions that no live replica serves');
+      wakeScheduler();
+    },
+    onFault,
+  });
+
   const flows = createFlows({
     store,
     presence,
@@ -288,6 +302,9 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     pause: (ms) => timer(ms),
     sleep,
     newRequestId,
+    monotonicMs: () => performance.now(),
+    onClockJump: (jumpMs, replanned) =>
+      log.warn({ jumpMs, replanned }, 'the clock jumped: the refreshes are planned anew'),
     onRefreshed: metrics.refreshed,
     onHearing: (hears, err) => {
       metrics.hearing(hears);
@@ -305,8 +322,9 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     retention: config.retention,
     refreshConcurrency: config.refresh.concurrency,
     admission,
-    regions: () => undefined,
+    regions: () => serveRegions.regions(),
     replica,
+    activeWindowMs: config.refresh.activeWindowMs,
     onBegun: metrics.refreshBegun,
     dataKeys,
     identityClock,
@@ -385,6 +403,13 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   auditCheckpointer.start();
   closers.push(() => auditCheckpointer.stop());
 
+  serveRegions.start();
+  closers.push(() => serveRegions.stop());
+  flows.noteUse.start();
+  closers.push(async () => {
+    await flows.noteUse.stop();
+    await flows.noteUse.flush().catch(() => undefined);
+  });
   flows.scheduler.start();
   closers.push(() => flows.scheduler.stop());
   flows.keyKeeper.start();

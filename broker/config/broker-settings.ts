@@ -68,8 +68,25 @@ export const brokerSettings = z.object({
       default: 'token-broker.internal',
     },
   ),
-  region: setting('BROKER_REGION', is.name, 'The region that a new channel is put into where none is named.', {
-    default: 'default',
+  region: setting(
+    'BROKER_REGION',
+    is.name,
+    'The region that a new channel is put into where none is named. A region is a name that channels are grouped by; which replica refreshes it is another setting, BROKER_REGIONS.',
+    { default: 'default' },
+  ),
+  regions: z.object({
+    served: setting(
+      'BROKER_REGIONS',
+      is.names.optional(),
+      'The regions whose channels this replica refreshes, separated by commas. Where it is not set, all of them.',
+      { example: 'eu,us-east' },
+    ),
+    takeoverMs: setting(
+      'BROKER_REGION_TAKEOVER',
+      is.duration,
+      'How long a region goes without a replica that serves it before the other replicas refresh it, too.',
+      { default: '60s' },
+    ),
   }),
   store: z.object({
     databaseUrl: setting(
@@ -213,8 +230,14 @@ export const brokerSettings = z.object({
     concurrency: setting(
       'BROKER_REFRESH_CONCURRENCY',
       is.count(1, 1_000),
-      'How many tokens are refreshed at the same time.',
-      { default: '16' },
+      'How many tokens this replica refreshes at the same time, and so the most connections to the token endpoint.',
+      { default: '128' },
+    ),
+    activeWindowMs: setting(
+      'BROKER_ACTIVE_WINDOW',
+      is.duration,
+      'How long a channel counts as in use after a worker read or watched it, or its owner consented. Tokens of channels in use are refreshed ahead of time; the grants of the others are proven once a day, and their tokens refreshed when they are asked for.',
+      { default: '7d' },
     ),
     clientRate: setting(
       'BROKER_OAUTH_CLIENT_RATE',

@@ -70,6 +70,12 @@ export const name = readAs('must be a name of small letters, digits and hyphens,
   namePattern.test(text) ? text : undefined,
 );
 
+/** Names, separated by commas; each once. */
+export const names = readAs<readonly string[]>('must be a list of names such as eu,us-east', (text) => {
+  const list = text.split(',').map((part) => part.trim());
+  return list.every((part) => namePattern.test(part)) ? [...new Set(list)] : undefined;
+});
+
 /** A trust domain (SPIFFE ID standard §2.1). */
 export const trustDomain = readAs('must be a SPIFFE trust domain such as token-broker.internal', (text) =>
   /^[a-z0-9._-]{1,255}$/.test(text) ? text : undefined,

@@ -8,13 +8,37 @@ import { createHash } from 'node:crypto';
 const earliest = 0.45;
 const latest = 0.58;
 
+const dayMs = 24 * 3_600_000;
+/** A proof so short before the next one would tell nothing new. */
+const leastBetweenProofsMs = 3_600_000;
+/** An authorization server with very short lives is not asked in a loop. */
+const soonestMs = 5_000;
+
 const firstBackoffMs = 5_000;
 const longestBackoffMs = 15 * 60_000;
 
 /** The instant at which a token that lives from `refreshedAt` to `expiresAt` is due. */
 export function refreshDueAt(channel: string, refreshedAt: Date, expiresAt: Date): Date {
   const life = Math.max(0, expiresAt.getTime() - refreshedAt.getTime());
-  return new Date(refreshedAt.getTime() + life * (earliest + (latest - earliest) * spread(channel)));
+  const part = earliest + (latest - earliest) * spread(channel);
+  return new Date(refreshedAt.getTime() + Math.max(soonestMs, life * part));
+}
+
+/**
+ * When the grant is to be proven next: once a day, at the channel's own time of the day, at least an hour from now. Like
+ * the due time it depends on the channel alone, so that the proofs of many are spread over the day, also after an outage.
+ */
+export function proofDueAt(channel: string, now: Date): Date {
+  const earliestMs = now.getTime() + leastBetweenProofsMs;
+  const timeOfDay = Math.floor(spread(channel) * dayMs);
+  const midnight = Math.floor(earliestMs / dayMs) * dayMs;
+  const today = midnight + timeOfDay;
+  return new Date(today >= earliestMs ? today : today + dayMs);
+}
+
+/** Whether a channel was used lately enough that its token is refreshed ahead of time. */
+export function isInUse(lastUsedAt: Date | undefined, now: Date, activeWindowMs: number): boolean {
+  return lastUsedAt !== undefined && now.getTime() - lastUsedAt.getTime() <= activeWindowMs;
 }
 
 /**

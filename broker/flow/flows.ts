@@ -44,8 +44,10 @@ import { createListOAuthClients } from './list-oauth-clients.ts';
 import { createListTenants } from './list-tenants.ts';
 import { createLookUpReadable } from './look-up-readable.ts';
 import { createManageNotifications } from './manage-notifications.ts';
+import { createNoteUse } from './note-use.ts';
 import { createNotificationLoop } from './notification-loop.ts';
 import { createPerformRefresh, type RefreshDeps } from './perform-refresh.ts';
+import { createPlanRefresh } from './plan-refresh.ts';
 import { createReadAudit } from './read-audit.ts';
 import { createRecordDeniedIdentity } from './record-denied-identity.ts';
 import { createRecordLogin } from './record-login.ts';
@@ -63,6 +65,7 @@ import {
 } from './rotate-client-credentials.ts';
 import { createRunClaim } from './run-claim.ts';
 import { createSettleGrant } from './settle-grant.ts';
+import { createSettleInGroups } from './settle-in-groups.ts';
 import { createShowChannel } from './show-channel.ts';
 import { createShowOAuthClient } from './show-oauth-client.ts';
 import { createShredTenant } from './shred-tenant.ts';
@@ -96,6 +99,8 @@ export interface FlowDeps {
   readonly onChanges: (count: number) => void;
   readonly onWatches: (open: number) => void;
   readonly onFault: (error: unknown) => void;
+  readonly monotonicMs: () => number;
+  readonly onClockJump: (jumpMs: number, replanned: number) => void;
   readonly checkpointSigner: CheckpointSigner;
   readonly auditAnchors: AuditAnchors;
   readonly operatorsGroup: string;
@@ -105,6 +110,8 @@ export interface FlowDeps {
   readonly linkTtlMs: number;
   readonly retention: RetentionSettings;
   readonly refreshConcurrency: number;
+  /** How long a channel counts as in use after a workload used it. */
+  readonly activeWindowMs: number;
   /** The limits of each OAuth client. */
   readonly admission: Admission;
   /** The regions that this replica serves now; undefined for every one. */
@@ -140,7 +147,11 @@ export interface KeySettings {
 
 export type Flows = ReturnType<typeof createFlows>;
 
-export function createFlows(given: FlowDeps) {
+export function createFlows(raw: FlowDeps) {
+  const given = {
+    ...raw,
+    store: { ...raw.store, channels: { ...raw.store.channels, ...createSettleInGroups(raw.store.channels) } },
+  };
   const authorize = createAuthorize(given);
   const refusals = createRecordRefusals(given);
   const exportAudit = createExportAudit({
@@ -151,8 +162,12 @@ export function createFlows(given: FlowDeps) {
   });
   const deps = { ...given, authorize, refusals };
   const lookUpReadable = createLookUpReadable(deps);
-  const runClaim = createRunClaim({ ...deps, performRefresh: createPerformRefresh(deps) });
+  const watchChannels = createWatchChannels(deps);
+  const noteUse = createNoteUse({ ...deps, watched: watchChannels.watched });
+  const planRefresh = createPlanRefresh({ ...deps, lastUsedAt: noteUse.lastUsedAt });
+  const runClaim = createRunClaim({ ...deps, performRefresh: createPerformRefresh({ ...deps, planRefresh }) });
   const flights = createRefreshFlights();
+  const refreshChannel = createRefreshChannel({ ...deps, runClaim, flights });
   const failConsent = createFailConsent(deps);
   const settleGrant = createSettleGrant({ ...deps, failConsent, onActive: () => scheduler.wake() });
   const finishConsents = createFinishConsents({ ...deps, failConsent, settleGrant });
@@ -179,7 +194,6 @@ export function createFlows(given: FlowDeps) {
     tellExpiring: createTellExpiring(deps),
   });
 
-  const watchChannels = createWatchChannels(deps);
   const tenantKeys = createTenantKeyFlows(deps);
 
   return {
@@ -211,11 +225,8 @@ export function createFlows(given: FlowDeps) {
     beginConsent: createBeginConsent(deps),
     completeConsent: createCompleteConsent({ ...deps, failConsent, settleGrant }),
 
-    getAccessToken: createGetAccessToken({
-      ...deps,
-      lookUpReadable,
-      refreshChannel: createRefreshChannel({ ...deps, runClaim, flights }),
-    }),
+    getAccessToken: createGetAccessToken({ ...deps, lookUpReadable, refreshChannel, onUsed: noteUse.used }),
+    noteUse,
     scheduler,
     shreds,
     revocations,
@@ -224,7 +235,14 @@ export function createFlows(given: FlowDeps) {
 
     acceptRestore: createAcceptRestore(deps),
     watchChannels,
-    followChanges: createFollowChanges({ ...deps, watchChannels, forget: lookUpReadable.forget }),
+    followChanges: createFollowChanges({
+      ...deps,
+      watchChannels,
+      forget: (channel) => {
+        lookUpReadable.forget(channel);
+        refreshChannel.changed(channel);
+      },
+    }),
 
     audit: createReadAudit({ ...deps, exportAudit }),
     recordLogin: createRecordLogin(deps),

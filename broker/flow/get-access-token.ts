@@ -24,6 +24,10 @@ import type { RefreshChannel } from './refresh-channel.ts';
 const defaultMinTtlSeconds = 360;
 /** A token with less left is not worth handing out. */
 const leastUsefulSeconds = 10;
+/** How long a reader waits for a refresh who has set no deadline. */
+const defaultPatienceMs = 10_000;
+/** How long at most, where a token is at hand that is still good for something. */
+const patienceWithTokenMs = 2_000;
 
 export interface AccessTokenRequest {
   readonly channel: string;
@@ -31,6 +35,8 @@ export interface AccessTokenRequest {
   readonly minTtlSeconds: number;
   readonly scopes: readonly string[];
   readonly reason: string;
+  /** How long the caller still waits for a refresh, in milliseconds; absent where it has not said. */
+  readonly patienceMs?: (() => number) | undefined;
 }
 
 export interface ReleasedToken {
@@ -46,10 +52,14 @@ export function createGetAccessToken(deps: {
   store: Pick<Store, 'audit'>;
   lookUpReadable: LookUpReadable;
   cache: AccessTokenCache;
-  refreshChannel: RefreshChannel;
+  refreshChannel: Pick<RefreshChannel, 'refresh'>;
+  /** Told that a workload that may read the channel does. */
+  onUsed: (channel: string) => void;
   clock: Clock;
+  /** Waits; ends early when the signal fires. */
+  sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }) {
-  const { authorize, store, lookUpReadable, cache, refreshChannel, clock } = deps;
+  const { authorize, store, lookUpReadable, cache, refreshChannel, onUsed, clock, sleep } = deps;
 
   return async (caller: Workload, request: AccessTokenRequest): Promise<ReleasedToken> => {
     if (request.reason.length > 256) throw invalid('reason: at most 256 characters');
@@ -66,6 +76,7 @@ export function createGetAccessToken(deps: {
     if (!channel.grant) return refuse('CONSENT_PENDING', 'no grant');
     const missing = missingScopes(request.scopes, channel.grant.scopes);
     if (missing.length > 0) return refuse('SCOPE_NOT_GRANTED', `not granted: ${missing.join(' ')}`);
+    onUsed(request.channel);
 
     const { token, source } = await find(caller, request, channel, channel.grant, rememberedFrom === undefined);
     const facts = {
@@ -87,22 +98,41 @@ export function createGetAccessToken(deps: {
     channel: ReadableChannel,
     grant: ReadableGrant,
     canRefresh: boolean,
-  ): Promise<{ token: CachedToken; source: 'cache' | 'refresh' | 'cache-despite-failure' }> {
+  ): Promise<{ token: CachedToken; source: 'cache' | 'refresh' | 'cache-while-refreshing' | 'cache-despite-failure' }> {
     const cached = grant.accessTokenCacheKey ? await cache.get(channel.tenant, grant.accessTokenCacheKey) : undefined;
     const now = clock.now();
     const wanted = request.minTtlSeconds || defaultMinTtlSeconds;
     if (cached && isFreshEnough({ expiresAt: cached.expiresAt, refreshedAt: grant.refreshedAt }, now, wanted)) {
       return { token: cached, source: 'cache' };
     }
+    const isUsable = () =>
+      cached !== undefined && cached.expiresAt.getTime() - clock.now().getTime() >= leastUsefulSeconds * 1000;
     try {
       if (!canRefresh) throw new BrokerError('STORE_UNAVAILABLE', { detail: 'nothing is refreshed without it' });
-      return { token: await refreshChannel(caller, request.channel), source: 'refresh' };
+      return {
+        token: await refresh(caller, request, isUsable()),
+        source: 'refresh',
+      };
     } catch (error) {
-      const usable = cached && cached.expiresAt.getTime() - clock.now().getTime() >= leastUsefulSeconds * 1000;
-      if (usable && asBrokerError(error).row.retry) {
-        return { token: cached, source: 'cache-despite-failure' };
-      }
-      throw error;
+      const { code, row } = asBrokerError(error);
+      if (!cached || !isUsable() || !row.retry) throw error;
+      return {
+        token: cached,
+        source: code === 'REFRESH_IN_PROGRESS' ? 'cache-while-refreshing' : 'cache-despite-failure',
+      };
+    }
+  }
+
+  /** One refresh for all who ask; this one waits for it as long as it may. */
+  async function refresh(caller: Workload, request: AccessTokenRequest, hasToken: boolean): Promise<CachedToken> {
+    const own = request.patienceMs?.() ?? defaultPatienceMs;
+    const over = new AbortController();
+    const impatient = new AbortController();
+    void sleep(hasToken ? Math.min(own, patienceWithTokenMs) : own, over.signal).then(() => impatient.abort());
+    try {
+      return await refreshChannel.refresh(caller, request.channel, impatient.signal);
+    } finally {
+      over.abort();
     }
   }
 }

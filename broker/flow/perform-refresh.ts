@@ -9,7 +9,7 @@ import { type AuditRecord, auditRecord, fingerprint } from '../domain/audit-reco
 import type { Caller } from '../domain/caller.ts';
 import type { StateReason } from '../domain/channel.ts';
 import { refreshTokenHash } from '../domain/identifier.ts';
-import { refreshDueAt, retryAt } from '../domain/refresh-schedule.ts';
+import { retryAt } from '../domain/refresh-schedule.ts';
 import { lateWindowMs } from '../domain/revocation.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { FailureClass, TokenEndpointFailure } from '../domain/token-endpoint-failure.ts';
@@ -30,6 +30,7 @@ import type {
   TokenResponse,
 } from '../ports.ts';
 import { persist } from '../resilience.ts';
+import { isProofDue, type PlanRefresh } from './plan-refresh.ts';
 
 export interface RefreshDeps {
   readonly store: Store;
@@ -38,6 +39,8 @@ export interface RefreshDeps {
   readonly google: AuthorizationServer;
   readonly cache: AccessTokenCache;
   readonly clock: Clock;
+  /** When a channel is refreshed next. */
+  readonly planRefresh: PlanRefresh;
   /** From 0 to 1. */
   readonly randomFraction: () => number;
   /** Waits before the confirming retry of an `invalid_grant`. */
@@ -109,6 +112,7 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
   ): Promise<CachedToken> {
     const { channel, grant } = claim;
     const now = clock.now();
+    const plan = deps.planRefresh(caller, claim, now, tokens.expiresAt);
     const key = cache.keyOf(channel.id, grant.generation);
     const facts = {
       generation: grant.generation,
@@ -123,7 +127,8 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
         accessTokenCacheKey: key,
         tokenExpiresAt: tokens.expiresAt,
         refreshedAt: now,
-        refreshDueAt: refreshDueAt(channel.id, now, tokens.expiresAt),
+        refreshDueAt: plan.refreshDueAt,
+        proofDueAt: isProofDue(claim, now) ? plan.nextProofAt : undefined,
         rotated: await encryptRotated(claim, tokens.refreshToken),
       };
       await persist(() => store.channels.refreshed(claim, success, record));

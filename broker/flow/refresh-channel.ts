@@ -1,6 +1,7 @@
 /**
- * Refreshes one channel now, once, however many ask: callers in this process share one flight; a claim on the row keeps
- * other brokers away. Whoever finds the row claimed waits for that refresh and takes its result from the cache.
+ * Refreshes one channel now, once, however many ask: callers in this process share one flight, with the scheduler, too; a
+ * claim on the row keeps other brokers away. Whoever finds the row claimed waits for that refresh and takes its result
+ * from the cache. Each caller waits as long as it may; the refresh goes on without it.
  *
  * A failure that can pass is remembered for some seconds, or for as long as `Retry-After` said: a worker that asks in a
  * loop hears it again, and Google is left in peace.
@@ -17,11 +18,20 @@ export const claimMs = 60_000;
 
 const rememberFailureMs = 5_000;
 const mostRemembered = 10_000;
-const waitForOthersMs = 10_000;
-const pollMs = 100;
+/** The end of another broker's refresh is told by the outbox; where that is silent, one looks. */
+const lookEveryMs = 1_000;
+const mostLooks = claimMs / lookEveryMs;
 
-/** Throws what a reader is to be told; REFRESH_IN_PROGRESS where another broker's refresh takes too long. */
-export type RefreshChannel = (caller: Caller, channel: string) => Promise<CachedToken>;
+export interface RefreshChannel {
+  /**
+   * Throws what a reader is to be told; REFRESH_IN_PROGRESS where the refresh takes longer than the caller waits.
+   *
+   * @param patience ends the waiting, not the refresh
+   */
+  refresh(caller: Caller, channel: string, patience: AbortSignal): Promise<CachedToken>;
+  /** Has those who wait for another broker's refresh look again; for all channels where none is named. */
+  changed(channel?: string): void;
+}
 
 export function createRefreshChannel(deps: {
   store: Store;
@@ -31,13 +41,17 @@ export function createRefreshChannel(deps: {
   flights: RefreshFlights;
   /** The name of this replica. */
   replica: string;
-  pause: (ms: number) => Promise<void>;
+  /** Waits; ends early when the signal fires. */
+  sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }): RefreshChannel {
-  const { store, cache, clock, runClaim, flights, replica, pause } = deps;
+  const { store, cache, clock, runClaim, flights, replica, sleep } = deps;
+
   /** channel id → why its last refresh failed, and until when nobody asks again */
   const failures = new Map<string, { readonly error: BrokerError; readonly until: number }>();
+  /** channel id → ends the wait for another broker's refresh */
+  const waits = new Map<string, AbortController>();
 
-  return async (caller, channel) => {
+  function flightOf(caller: Caller, channel: string): Promise<CachedToken> {
     const running = flights.of(channel);
     if (running) return running;
     const failure = failures.get(channel);
@@ -48,7 +62,7 @@ export function createRefreshChannel(deps: {
         throw error;
       }),
     );
-  };
+  }
 
   function remember(channel: string, error: unknown): void {
     if (!(error instanceof BrokerError) || !error.row.retry) return;
@@ -58,11 +72,20 @@ export function createRefreshChannel(deps: {
   }
 
   async function refresh(caller: Caller, id: string): Promise<CachedToken> {
-    const now = clock.now();
-    const lease = { now, until: new Date(now.getTime() + claimMs), owner: replica };
-    const claim = await store.channels.claim(id, lease);
-    if (!claim) return waitForOthers(id, now);
-    return runClaim(caller, claim).catch((error: unknown) => tellEnd(id, error));
+    const since = clock.now();
+    for (let looks = 0; looks < mostLooks; looks += 1) {
+      const now = clock.now();
+      const claim = await store.channels.claim(id, {
+        now,
+        until: new Date(now.getTime() + claimMs),
+        owner: replica,
+      });
+      if (claim) return runClaim(caller, claim).catch((error: unknown) => tellEnd(id, error));
+      await otherRefresh(id, now);
+      const token = await resultOfOther(id, since);
+      if (token) return token;
+    }
+    throw inProgress();
   }
 
   /** Whoever waits for a refresh that was overtaken, by a revocation for example, is told that and not to try again. */
@@ -73,19 +96,45 @@ export function createRefreshChannel(deps: {
     throw refusal ? new BrokerError(refusal, { detail: `state ${channel.state}`, cause: error }) : error;
   }
 
-  async function waitForOthers(id: string, since: Date): Promise<CachedToken> {
-    for (let waited = 0; waited < waitForOthersMs; waited += pollMs) {
-      await pause(pollMs);
-      const channel = await store.channels.find(id);
-      if (!channel) throw new BrokerError('CHANNEL_NOT_FOUND');
-      const refusal = releaseRefusal(channel);
-      if (refusal) throw new BrokerError(refusal, { detail: `state ${channel.state}` });
-      const { grant } = channel;
-      if (grant?.accessTokenCacheKey && grant.lastRefreshAt && grant.lastRefreshAt >= since) {
-        const token = await cache.get(channel.tenant, grant.accessTokenCacheKey);
-        if (token) return token;
-      }
-    }
-    throw new BrokerError('REFRESH_IN_PROGRESS', { retryAfter: 5 });
+  /** Waits until another broker's refresh ends, or for a while. */
+  async function otherRefresh(id: string, now: Date): Promise<void> {
+    const wait = new AbortController();
+    // Before the row says that somebody waits: the end may be told at once.
+    waits.set(id, wait);
+    if (await store.channels.awaitRefresh(id, now)) await sleep(lookEveryMs, wait.signal);
+    if (waits.get(id) === wait) waits.delete(id);
   }
+
+  async function resultOfOther(id: string, since: Date): Promise<CachedToken | undefined> {
+    const channel = await store.channels.find(id);
+    if (!channel) throw new BrokerError('CHANNEL_NOT_FOUND');
+    const refusal = releaseRefusal(channel);
+    if (refusal) throw new BrokerError(refusal, { detail: `state ${channel.state}` });
+    const { grant } = channel;
+    if (!grant?.accessTokenCacheKey || !grant.lastRefreshAt || grant.lastRefreshAt < since) return undefined;
+    return cache.get(channel.tenant, grant.accessTokenCacheKey);
+  }
+
+  return {
+    async refresh(caller, channel, patience) {
+      const flight = flightOf(caller, channel);
+      // Whoever stops waiting does not hear how it ends.
+      flight.catch(() => undefined);
+      return Promise.race([flight, ended(patience)]);
+    },
+    changed(channel) {
+      for (const wait of channel === undefined ? waits.values() : [waits.get(channel)]) wait?.abort();
+    },
+  };
+}
+
+function ended(patience: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    if (patience.aborted) reject(inProgress());
+    else patience.addEventListener('abort', () => reject(inProgress()), { once: true });
+  });
+}
+
+function inProgress(): BrokerError {
+  return new BrokerError('REFRESH_IN_PROGRESS', { retryAfter: 5 });
 }

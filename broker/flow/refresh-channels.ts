@@ -5,7 +5,9 @@
  */
 import type { Scheduler } from '../domain/caller.ts';
 import { retentionEveryMs } from '../domain/retention.ts';
+import type { Clock } from '../ports.ts';
 import type { RetentionRun } from './apply-retention.ts';
+import { createClockJump } from './clock-jump.ts';
 import { createRefreshPool, type Filled, type RefreshPoolDeps } from './refresh-pool.ts';
 import type { StoreSpooledTokens } from './store-spooled-tokens.ts';
 
@@ -13,6 +15,11 @@ const longestSleepMs = 30_000;
 /** After so long of filling the pool, the other duties have their turn. */
 const longestFillMs = 5_000;
 const afterFaultMs = 2_000;
+/** How soon a jump of the clock is noticed. */
+const stretchMs = 5_000;
+/** Plans that were made by a clock so far ahead are made anew, spread over some time. */
+const wrongByMs = 60_000;
+const replanWithinMs = 120_000;
 
 export interface RefreshScheduler {
   /** Refreshes everything that is due now; answers how many channels that were. */
@@ -30,6 +37,11 @@ export interface RefreshSchedulerDeps extends Omit<RefreshPoolDeps, 'onEnded'> {
   readonly finishConsents: (caller: Scheduler, withoutCallback: ReadonlySet<string>) => Promise<number>;
   /** Deletes what is kept no longer; where it could not, the next run does. */
   readonly applyRetention: (caller: Scheduler) => Promise<RetentionRun>;
+  /** The machine's own clock, and one that only counts on. */
+  readonly identityClock: Clock;
+  readonly monotonicMs: () => number;
+  /** Told by how much the machine's clock has jumped, and how many channels were planned anew because of it. */
+  readonly onClockJump: (jumpMs: number, replanned: number) => void;
 }
 
 export function createRefreshScheduler(deps: RefreshSchedulerDeps): RefreshScheduler {
@@ -40,6 +52,7 @@ export function createRefreshScheduler(deps: RefreshSchedulerDeps): RefreshSched
       if (passedOver) woken.abort();
     },
   });
+  const clockJump = createClockJump({ wall: deps.identityClock, monotonicMs: deps.monotonicMs });
   const stopping = new AbortController();
   let woken = new AbortController();
   let loop: Promise<void> | undefined;
@@ -74,7 +87,10 @@ export function createRefreshScheduler(deps: RefreshSchedulerDeps): RefreshSched
   function look(): Promise<Filled> {
     return inTurn(async () => {
       await settleWhatWaits();
-      const filled = await pool.fill(AbortSignal.any([stopping.signal, AbortSignal.timeout(longestFillMs)]));
+      const over = new AbortController();
+      void sleep(longestFillMs, AbortSignal.any([stopping.signal, over.signal])).then(() => over.abort());
+      const filled = await pool.fill(over.signal);
+      over.abort();
       await keepRetention();
       return filled;
     });
@@ -102,7 +118,21 @@ export function createRefreshScheduler(deps: RefreshSchedulerDeps): RefreshSched
   async function nap({ lookAgainAt }: Filled): Promise<void> {
     const longest = stillSpooled > 0 ? afterFaultMs : longestSleepMs;
     const untilDue = lookAgainAt ? Math.max(0, lookAgainAt.getTime() - clock.now().getTime()) : longest;
-    await sleep(Math.min(untilDue, longest), AbortSignal.any([stopping.signal, woken.signal]));
+    const signal = AbortSignal.any([stopping.signal, woken.signal]);
+    // In stretches: a sleep that was begun before a jump of the clock ends at the wrong time.
+    for (let left = Math.min(untilDue, longest); left > 0 && !signal.aborted; left -= stretchMs) {
+      await sleep(Math.min(left, stretchMs), signal);
+      if (await clockHasJumped()) return;
+    }
+  }
+
+  /** After a jump the queue is looked at again; what a clock that was ahead has planned is due too late. */
+  async function clockHasJumped(): Promise<boolean> {
+    const jumpMs = clockJump();
+    if (jumpMs === 0) return false;
+    const replanned = jumpMs <= -wrongByMs ? await deps.store.channels.replan(clock.now(), replanWithinMs) : 0;
+    deps.onClockJump(jumpMs, replanned);
+    return true;
   }
 
   async function run(): Promise<void> {

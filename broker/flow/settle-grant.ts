@@ -6,7 +6,7 @@
 import { auditRecord } from '../domain/audit-record.ts';
 import type { Caller } from '../domain/caller.ts';
 import type { Channel } from '../domain/channel.ts';
-import { refreshDueAt } from '../domain/refresh-schedule.ts';
+import { proofDueAt, refreshDueAt } from '../domain/refresh-schedule.ts';
 import { BrokerError } from '../errors.ts';
 import type {
   AccessTokenCache,
@@ -120,6 +120,8 @@ export function createSettleGrant(deps: {
       tokenExpiresAt: tokens.expiresAt,
       refreshedAt: now,
       refreshDueAt: refreshDueAt(channel.id, now, tokens.expiresAt),
+      // The identity and the channel were looked at just now.
+      proofDueAt: proofDueAt(channel.id, now),
     };
     const pinned = {
       googleSubject: identity.subject,

@@ -48,6 +48,8 @@ export interface WatchChannels {
   hearing(hears: boolean): void;
   /** Throws STORE_UNAVAILABLE where changes have not been heard of for so long that nobody is let in. */
   check(): Promise<void>;
+  /** The channels that are watched now by a workload that may read them. */
+  watched(): Iterable<string>;
   /** Ends every watch. */
   stop(): Promise<void>;
 }
@@ -225,6 +227,12 @@ export function createWatchChannels(deps: {
 
     async check() {
       if (deaf) throw notHeard();
+    },
+
+    *watched() {
+      for (const { channels } of watches) {
+        for (const [channel, { known }] of channels) if (known && known.refusal === undefined) yield channel;
+      }
     },
 
     async stop() {

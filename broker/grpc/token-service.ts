@@ -16,6 +16,20 @@ export interface TokenServiceDeps extends AdmissionDeps, Omit<SubscribeDeps, 'ad
 
 type Call = ServerUnaryCall<GetAccessTokenRequest, GetAccessTokenResponse>;
 
+/** So long before the caller's deadline it is answered, with whatever there is. */
+const answerAheadMs = 250;
+const longestPatienceMs = 60_000;
+
+/** How long the caller still waits; undefined where it has set no deadline. */
+function patienceOf(call: Call): (() => number) | undefined {
+  const deadline = Number(call.getDeadline());
+  if (!Number.isFinite(deadline)) return undefined;
+  return () => {
+    const leftMs = Math.max(0, deadline - Date.now());
+    return Math.min(longestPatienceMs, leftMs - Math.min(answerAheadMs, leftMs / 4));
+  };
+}
+
 export function createTokenService(deps: TokenServiceDeps) {
   const { getAccessToken, onAnswered, onFault } = deps;
   const admission = createAdmission(deps);
@@ -23,7 +37,8 @@ export function createTokenService(deps: TokenServiceDeps) {
   async function answer(call: Call): Promise<GetAccessTokenResponse> {
     const caller = await admission.admit(call);
     const { channelId, minTtlSeconds, scopes, reason } = call.request;
-    const token = await getAccessToken(caller, { channel: channelId, minTtlSeconds, scopes, reason });
+    const patienceMs = patienceOf(call);
+    const token = await getAccessToken(caller, { channel: channelId, minTtlSeconds, scopes, reason, patienceMs });
     return {
       channelId,
       accessToken: token.accessToken.reveal(),

@@ -10,6 +10,8 @@ export interface Metrics {
   notAdmitted(oauthClient: string, refusal: string): void;
   /** Whether the breaker of an OAuth client is open. */
   breaker(oauthClient: string, isOpen: boolean): void;
+  /** This replica serves so many regions that no live replica was given. */
+  regionsTakenOver(count: number): void;
   /** A call of the gRPC API ended: `ok` or the stable error code. */
   tokenRequested(result: string): void;
   /** A subscription of a sidecar ended: `ok`, `cancelled` or the stable error code. */
@@ -67,6 +69,11 @@ export function createMetrics(): Metrics {
     name: 'token_broker_oauth_client_breaker_open',
     help: 'Whether this replica has stopped asking with an OAuth client after failures in a row (1) or not (0).',
     labelNames: ['oauth_client'],
+    registers: [registry],
+  });
+  const takenOver = new Gauge({
+    name: 'token_broker_regions_taken_over',
+    help: 'Regions that this replica serves because no live replica was given them.',
     registers: [registry],
   });
   const tokenRequests = new Counter({
@@ -182,6 +189,7 @@ export function createMetrics(): Metrics {
     breaker: (oauthClient, isOpen) => breakers.set({ oauth_client: oauthClient }, isOpen ? 1 : 0),
     refreshed: (result) => refreshes.inc({ result }),
     refreshBegun: (lateMs) => refreshDelay.observe(lateMs / 1000),
+    regionsTakenOver: (count) => takenOver.set(count),
     tokenRequested: (result) => tokenRequests.inc({ result }),
     subscriptionEnded: (result) => subscriptionsEnded.inc({ result }),
     subscriptions: (open) => subscriptions.set(open),

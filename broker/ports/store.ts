@@ -61,8 +61,24 @@ export interface RefreshSuccess {
   readonly tokenExpiresAt: Date;
   readonly refreshedAt: Date;
   readonly refreshDueAt: Date;
+  /** When the grant is to be proven next; undefined leaves that as it is. */
+  readonly proofDueAt?: Date | undefined;
   /** Present only where the authorization server rotated the refresh token. */
   readonly rotated: { readonly refreshTokenEncrypted: string; readonly refreshTokenHash: string } | undefined;
+}
+
+/** What became of a claimed refresh, with its record. */
+export type SettledRefresh = { readonly claim: RefreshClaim; readonly record: AuditRecord } & (
+  | { readonly success: RefreshSuccess; readonly failure?: never }
+  | { readonly failure: RefreshFailure; readonly success?: never }
+);
+
+/** `overtaken`: generation or fence have moved on; nothing was written or recorded. */
+export type SettleOutcome = 'written' | 'overtaken';
+
+export interface RefreshFailure {
+  readonly className: string;
+  readonly retryAt: Date;
 }
 
 /** A refresh token that replaces another of the same grant. */
@@ -155,11 +171,24 @@ export interface Store {
      */
     rotateToken(rotated: StoredRotation, record: AuditRecord): Promise<void>;
     /** Counts a failure, sets the next due time and ends the claim; changes no state. */
-    refreshFailed(
-      claim: RefreshClaim,
-      failure: { readonly className: string; readonly retryAt: Date },
-      record: AuditRecord,
-    ): Promise<void>;
+    refreshFailed(claim: RefreshClaim, failure: RefreshFailure, record: AuditRecord): Promise<void>;
+    /**
+     * `refreshed` and `refreshFailed` for many, in one transaction; answers for each, in their order. Where it throws,
+     * nothing was written, or the answer was lost: it may be repeated.
+     */
+    settleAll(settled: readonly SettledRefresh[]): Promise<readonly SettleOutcome[]>;
+    /**
+     * Notes when channels were last used, where that is at least `coarsenessMs` later than what is noted; passes over
+     * rows that somebody has locked. Answers the ids that need not be told again.
+     */
+    noteUse(used: ReadonlyMap<string, Date>, coarsenessMs: number): Promise<readonly string[]>;
+    /** Has the end of the refresh that runs told as a change; false where none runs. */
+    awaitRefresh(id: string, now: Date): Promise<boolean>;
+    /**
+     * Makes due, spread over `spreadMs`, what was refreshed at an instant that has not come yet: by a clock that was
+     * ahead. Answers how many.
+     */
+    replan(now: Date, spreadMs: number): Promise<number>;
   };
   readonly consents: {
     create(consent: Consent, record: AuditRecord): Promise<void>;

@@ -92,7 +92,7 @@ function isIn(queue: string): RawBuilder<unknown> {
   return sql`channels.state = 'active' and channels.oauth_client = ${at}.client and channels.region = ${at}.region`;
 }
 
-function isFree(now: Date): RawBuilder<boolean> {
+export function isFree(now: Date): RawBuilder<boolean> {
   const incredible = new Date(now.getTime() + credibleMs);
   return sql<boolean>`(claimed_until is null or claimed_until <= ${now} or claimed_until > ${incredible})`;
 }

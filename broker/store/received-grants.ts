@@ -92,6 +92,8 @@ export function createReceivedGrants(
             token_expiry: token.tokenExpiresAt,
             last_refresh: token.refreshedAt,
             refresh_due_at: token.refreshDueAt,
+            proof_due_at: token.proofDueAt ?? null,
+            last_used_at: at,
             refresh_failures: 0,
             last_failure: null,
             claimed_until: null,

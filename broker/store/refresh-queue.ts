@@ -6,18 +6,21 @@
  * after the owner consented anew, changes nothing.
  */
 import { type Kysely, type Selectable, sql } from 'kysely';
-import type { RefreshClaim, Store } from '../ports.ts';
+import { BrokerError } from '../errors.ts';
+import type { RefreshClaim, SettledRefresh, SettleOutcome, Store } from '../ports.ts';
 import { toChannel } from './channel-row.ts';
-import { expectChanged } from './conflict.ts';
 import type { Database } from './database.ts';
 import { claimed, longestDue, nextDue } from './due-channels.ts';
-import { recorded } from './recorded.ts';
 import type { ChannelsTable, Schema } from './schema.ts';
+import { settleAll } from './settled-refreshes.ts';
 
 /** The part of the store that the refreshes live on. */
 export function createRefreshQueue(
   database: Database,
-): Pick<Store['channels'], 'claim' | 'claimDue' | 'giveBack' | 'nextDue' | 'refreshed' | 'refreshFailed'> {
+): Pick<
+  Store['channels'],
+  'claim' | 'claimDue' | 'giveBack' | 'nextDue' | 'refreshed' | 'refreshFailed' | 'settleAll'
+> {
   return {
     claim: (id, lease) =>
       database.run(async (db) => {
@@ -41,44 +44,18 @@ export function createRefreshQueue(
         return rows[0]?.due ?? undefined;
       }),
 
-    refreshed: (claim, success, record) =>
-      recorded(database, record, async (trx) => {
-        const { rotated } = success;
-        const result = await stillClaimed(trx, claim)
-          .set({
-            access_token_cache_key: success.accessTokenCacheKey,
-            token_expiry: success.tokenExpiresAt,
-            last_refresh: success.refreshedAt,
-            refresh_due_at: success.refreshDueAt,
-            refresh_failures: 0,
-            last_failure: null,
-            claimed_until: null,
-            awaited: false,
-          })
-          .$if(rotated !== undefined, (update) =>
-            update.set({
-              refresh_token_encrypted: rotated?.refreshTokenEncrypted,
-              refresh_token_hash: rotated?.refreshTokenHash,
-            }),
-          )
-          .executeTakeFirst();
-        expectChanged(result, overtaken(claim));
-      }),
-
-    refreshFailed: (claim, failure, record) =>
-      recorded(database, record, async (trx) => {
-        const result = await stillClaimed(trx, claim)
-          .set((row) => ({
-            refresh_failures: row('refresh_failures', '+', 1),
-            last_failure: failure.className,
-            refresh_due_at: failure.retryAt,
-            claimed_until: null,
-            awaited: false,
-          }))
-          .executeTakeFirst();
-        expectChanged(result, overtaken(claim));
-      }),
+    refreshed: async (claim, success, record) => expectWritten(claim, await settle({ claim, success, record })),
+    refreshFailed: async (claim, failure, record) => expectWritten(claim, await settle({ claim, failure, record })),
+    settleAll: (settled) => settleAll(database, settled),
   };
+
+  async function settle(settled: SettledRefresh): Promise<SettleOutcome | undefined> {
+    return (await settleAll(database, [settled]))[0];
+  }
+}
+
+function expectWritten(claim: RefreshClaim, outcome: SettleOutcome | undefined): void {
+  if (outcome !== 'written') throw new BrokerError('STORE_CONFLICT', { detail: overtaken(claim) });
 }
 
 function stillClaimed(trx: Kysely<Schema>, { channel, grant, fence }: RefreshClaim) {

@@ -3,6 +3,7 @@ import { createAuditChains } from './audit-chains.ts';
 import { createAuditLog } from './audit-log.ts';
 import { createAuditReader } from './audit-reader.ts';
 import { createChanges } from './changes.ts';
+import { createChannelUse } from './channel-use.ts';
 import { createChannels } from './channels.ts';
 import { createCiphertexts } from './ciphertexts.ts';
 import { createConsents } from './consents.ts';
@@ -35,6 +36,7 @@ export function createStore({ database }: { readonly database: Database }): Stor
       ...createChannels(database),
       ...createSuspensions(database),
       ...createRefreshQueue(database),
+      ...createChannelUse(database),
       ...createRotatedTokens(database),
     },
     consents: { ...createConsents(database), ...createReceivedGrants(database) },

@@ -109,7 +109,9 @@ export const bench: Bench = {
       store: recorded,
       lookUpReadable: createLookUpReadable({ store, presence: recorder.presence, clock }),
       cache,
-      refreshChannel: () => Promise.reject(new Error('nothing is refreshed here')),
+      refreshChannel: { refresh: () => Promise.reject(new Error('nothing is refreshed here')) },
+      onUsed: () => {},
+      sleep: async () => {},
       clock,
     });
 

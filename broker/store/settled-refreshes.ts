@@ -1,0 +1,90 @@
+/**
+ * Writes what became of many claimed refreshes in one transaction: each where its generation and its fence are still
+ * those that were claimed, and the records of those that were written.
+ */
+import { sql, type Transaction } from 'kysely';
+import { BrokerError } from '../errors.ts';
+import type { SettledRefresh, SettleOutcome } from '../ports.ts';
+import { writeAuditRecords, writtenRecords } from './audit-writer.ts';
+import type { Database } from './database.ts';
+import type { Schema } from './schema.ts';
+
+/** May be repeated after a commit whose answer was lost: whose record is there was written, and is not written again. */
+export async function settleAll(
+  database: Database,
+  settled: readonly SettledRefresh[],
+): Promise<readonly SettleOutcome[]> {
+  try {
+    return await database.transaction(async (trx) => {
+      const written = await update(trx, settled);
+      const outcomes = settled.map(({ claim }) => (written.has(keyOf(claim)) ? 'written' : 'overtaken'));
+      await writeAuditRecords(
+        trx,
+        settled.filter((_, place) => outcomes[place] === 'written').map(({ record }) => record),
+      );
+      return outcomes;
+    });
+  } catch (error) {
+    if (!(error instanceof BrokerError) || error.code !== 'STORE_CONFLICT') throw error;
+    return settleRest(database, settled, error);
+  }
+}
+
+/** One of the records was there, or the transaction met another in a circle. */
+async function settleRest(
+  database: Database,
+  settled: readonly SettledRefresh[],
+  conflict: BrokerError,
+): Promise<readonly SettleOutcome[]> {
+  const records = settled.map(({ record }) => record);
+  const before = await database.run((db) => writtenRecords(db, records));
+  const rest = settled.filter((_, place) => !before[place]);
+  if (rest.length === settled.length && settled.length === 1) throw conflict;
+  // The rest one by one, where nothing tells which of them it was.
+  const parts = rest.length < settled.length ? [rest] : rest.map((one) => [one]);
+  const outcomes: SettleOutcome[] = [];
+  for (const part of parts.filter(({ length }) => length > 0)) outcomes.push(...(await settleAll(database, part)));
+  return before.map((isWritten) => (isWritten ? 'written' : (outcomes.shift() ?? 'overtaken')));
+}
+
+async function update(trx: Transaction<Schema>, settled: readonly SettledRefresh[]): Promise<ReadonlySet<string>> {
+  // Locked in the order of their ids, so that two such transactions never wait for each other.
+  const { rows } = await sql<{ id: string; fence: number }>`
+    with locked as materialized (
+      select id from channels where id = any (${settled.map(({ claim }) => claim.channel.id)}::text[])
+      order by id for update
+    )
+    update channels set
+      access_token_cache_key = coalesce(new.cache_key, access_token_cache_key),
+      token_expiry = coalesce(new.expiry, token_expiry),
+      last_refresh = coalesce(new.refreshed_at, last_refresh),
+      refresh_due_at = new.due_at,
+      proof_due_at = coalesce(new.proof_due_at, channels.proof_due_at),
+      refresh_failures = case when new.failure is null then 0 else refresh_failures + 1 end,
+      last_failure = new.failure,
+      refresh_token_encrypted = coalesce(new.ciphertext, refresh_token_encrypted),
+      refresh_token_hash = coalesce(new.hash, refresh_token_hash),
+      claimed_until = null,
+      awaited = false
+    from locked, unnest(
+      ${settled.map(({ claim }) => claim.channel.id)}::text[],
+      ${settled.map(({ claim }) => claim.grant.generation)}::integer[],
+      ${settled.map(({ claim }) => claim.fence)}::integer[],
+      ${settled.map(({ success }) => success?.accessTokenCacheKey ?? null)}::text[],
+      ${settled.map(({ success }) => success?.tokenExpiresAt ?? null)}::timestamptz[],
+      ${settled.map(({ success }) => success?.refreshedAt ?? null)}::timestamptz[],
+      ${settled.map(({ success, failure }) => success?.refreshDueAt ?? failure?.retryAt)}::timestamptz[],
+      ${settled.map(({ success }) => success?.proofDueAt ?? null)}::timestamptz[],
+      ${settled.map(({ failure }) => failure?.className ?? null)}::text[],
+      ${settled.map(({ success }) => success?.rotated?.refreshTokenEncrypted ?? null)}::text[],
+      ${settled.map(({ success }) => success?.rotated?.refreshTokenHash ?? null)}::text[]
+    ) as new (id, generation, fence, cache_key, expiry, refreshed_at, due_at, proof_due_at, failure, ciphertext, hash)
+    where channels.id = locked.id and channels.id = new.id
+      and channels.generation = new.generation and channels.claim_fence = new.fence
+    returning channels.id, channels.claim_fence as fence`.execute(trx);
+  return new Set(rows.map(({ id, fence }) => `${id} ${fence}`));
+}
+
+function keyOf({ channel, fence }: SettledRefresh['claim']): string {
+  return `${channel.id} ${fence}`;
+}
