@@ -18,6 +18,7 @@ import { createAdmission } from './flow/admission.ts';
 import { type AuditCheckpointer, createAuditCheckpointer } from './flow/checkpoint-audit.ts';
 import { createDatabasePresence } from './flow/database-presence.ts';
 import { createFlows } from './flow/flows.ts';
+import { createOAuthClientIncidents, type OAuthClientIncidents } from './flow/oauth-client-incidents.ts';
 import { createRecordInGroups, type RecordInGroups } from './flow/record-in-groups.ts';
 import { createServeRegions } from './flow/serve-regions.ts';
 import type { WatchChannels } from './flow/watch-channels.ts';
@@ -130,6 +131,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   let identity: BrokerIdentitySource | undefined;
   let watchChannels: Pick<WatchChannels, 'check'> | undefined;
   let checkpointer: AuditCheckpointer | undefined;
+  let incidents: OAuthClientIncidents | undefined;
   let opened: { store: Store; cache: AccessTokenCache; records: RecordInGroups } | undefined;
   const checkOpened = (check: (parts: NonNullable<typeof opened>) => Promise<void>) => async () => {
     if (!opened) throw new BrokerError('STORE_UNAVAILABLE', { detail: 'the broker is starting' });
@@ -151,6 +153,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
         },
       },
       audit: { needed: false, check: async () => checkpointer?.check() },
+      oauth_clients: { needed: false, check: async () => incidents?.check() },
       cache: { needed: false, check: checkOpened(({ cache }) => cache.check()) },
     },
     metrics: metrics.text,
@@ -241,6 +244,13 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   });
   const youtube = createYouTube({ url: config.google.youtubeUrl, deadlineMs: googleDeadlineMs });
 
+  incidents = createOAuthClientIncidents({
+    store,
+    clock,
+    rules: { ...config.freeze, share: config.freeze.sharePercent / 100 },
+    onOpen: (open) => metrics.openIncidents(open),
+  });
+  const { isRejected } = incidents;
   const admission = createAdmission({
     rateLimits,
     clock,
@@ -249,7 +259,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     sleep,
     concurrency: config.refresh.concurrency,
     rules: clientRate(config.refresh.clientRate),
-    isRejected: () => false,
+    isRejected,
     onRefused: metrics.notAdmitted,
     onBreaker: (oauthClient, isOpen) => {
       metrics.breaker(oauthClient, isOpen);
@@ -322,6 +332,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     retention: config.retention,
     refreshConcurrency: config.refresh.concurrency,
     admission,
+    incidents,
     regions: () => serveRegions.regions(),
     replica,
     activeWindowMs: config.refresh.activeWindowMs,

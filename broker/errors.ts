@@ -137,6 +137,13 @@ export const errorTable = {
     sentence: 'There is no secret to sign notifications with.',
     next: 'An operator sets it with `broker notification set-secret`.',
   },
+  INCIDENT_NOT_FOUND: {
+    http: 404,
+    grpc: 'NOT_FOUND',
+    retry: false,
+    sentence: 'There is no open incident of that kind for this OAuth client.',
+    next: 'Look with `broker oauth-client incident list`: it may be over already.',
+  },
   ALREADY_EXISTS: {
     http: 409,
     grpc: 'ALREADY_EXISTS',
@@ -262,6 +269,13 @@ export const errorTable = {
     retry: true,
     sentence: 'Google does not accept our OAuth client.',
     next: 'The operators of the broker have to mend the OAuth client; nothing is wrong with the channel.',
+  },
+  OAUTH_CLIENT_FROZEN: {
+    http: 503,
+    grpc: 'UNAVAILABLE',
+    retry: true,
+    sentence: 'Google calls many consents of our OAuth client dead at once; none of them is believed to be for now.',
+    next: 'The operators of the broker have to look into it (`broker oauth-client incident list`); nothing is known to be wrong with the channel.',
   },
   OAUTH_CLIENT_DISABLED: {
     http: 503,

@@ -8,6 +8,7 @@ export type * from './ports/audit.ts';
 export type * from './ports/audit-chain.ts';
 export type * from './ports/audit-spool.ts';
 export type * from './ports/cache.ts';
+export type * from './ports/client-incidents.ts';
 export type * from './ports/google.ts';
 export type * from './ports/notifications.ts';
 export type * from './ports/rate-limits.ts';

@@ -252,6 +252,21 @@ export const brokerSettings = z.object({
       { default: '2' },
     ),
   }),
+  freeze: z.object({
+    minimum: setting(
+      'BROKER_FREEZE_MINIMUM',
+      is.count(2, 10_000),
+      'How many grants of one OAuth client Google has to call dead, close together, for an incident; from half of that on, none of them is believed to be.',
+      { default: '10' },
+    ),
+    sharePercent: setting(
+      'BROKER_FREEZE_SHARE',
+      is.count(1, 100),
+      'What part of all answers in that time these have to be, in percent.',
+      { default: '20' },
+    ),
+    windowMs: setting('BROKER_FREEZE_WINDOW', is.duration, 'Within what time they have to come.', { default: '15m' }),
+  }),
   audit: z.object({
     patienceMs: setting(
       'BROKER_AUDIT_PATIENCE',

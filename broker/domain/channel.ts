@@ -37,6 +37,7 @@ export type StateReason =
   | 'session_control'
   | 'admin_policy_enforced'
   | 'sibling_revoked'
+  | 'restored_after_incident'
   | 'suspended_by_admin'
   | 'resumed_by_admin'
   | 'revoked_by_admin'

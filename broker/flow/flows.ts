@@ -46,6 +46,7 @@ import { createLookUpReadable } from './look-up-readable.ts';
 import { createManageNotifications } from './manage-notifications.ts';
 import { createNoteUse } from './note-use.ts';
 import { createNotificationLoop } from './notification-loop.ts';
+import type { OAuthClientIncidents } from './oauth-client-incidents.ts';
 import { createPerformRefresh, type RefreshDeps } from './perform-refresh.ts';
 import { createPlanRefresh } from './plan-refresh.ts';
 import { createReadAudit } from './read-audit.ts';
@@ -73,6 +74,7 @@ import { createStoreSpooledTokens } from './store-spooled-tokens.ts';
 import { createSuspendChannel } from './suspend-channel.ts';
 import { createTellExpiring } from './tell-expiring.ts';
 import { createTenantKeyFlows } from './tenant-key-flows.ts';
+import { createOAuthClientIncidentFlows } from './thaw-oauth-client.ts';
 import { createViewConsent } from './view-consent.ts';
 import { createWatchChannels } from './watch-channels.ts';
 import { createWorkLoop } from './work-loop.ts';
@@ -114,6 +116,7 @@ export interface FlowDeps {
   readonly activeWindowMs: number;
   /** The limits of each OAuth client. */
   readonly admission: Admission;
+  readonly incidents: OAuthClientIncidents;
   /** The regions that this replica serves now; undefined for every one. */
   readonly regions: () => readonly string[] | undefined;
   /** The name of this replica. */
@@ -210,6 +213,7 @@ export function createFlows(raw: FlowDeps) {
     setDpop: createSetDpop(deps),
     setPublishing: createSetPublishing(deps),
     rotateClientSecret: createRotateClientSecret(deps),
+    oauthClientIncidents: createOAuthClientIncidentFlows({ ...deps, onThawed: () => scheduler.wake() }),
     retireClientSecrets: createRetireClientSecrets(deps),
     rotateDpopKey: createRotateDpopKey(deps),
     addChannel: createAddChannel(deps),

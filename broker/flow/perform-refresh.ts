@@ -30,6 +30,7 @@ import type {
   TokenResponse,
 } from '../ports.ts';
 import { persist } from '../resilience.ts';
+import type { OAuthClientIncidents } from './oauth-client-incidents.ts';
 import { isProofDue, type PlanRefresh } from './plan-refresh.ts';
 
 export interface RefreshDeps {
@@ -45,6 +46,8 @@ export interface RefreshDeps {
   readonly randomFraction: () => number;
   /** Waits before the confirming retry of an `invalid_grant`. */
   readonly pause: (ms: number) => Promise<void>;
+  /** Where many grants of one OAuth client seem dead at once, none is ended. */
+  readonly incidents: Pick<OAuthClientIncidents, 'withholds'>;
   /** Told the result of each refresh: `ok` or the class of the failure. */
   readonly onRefreshed: (result: 'ok' | FailureClass | 'broker_fault') => void;
 }
@@ -167,25 +170,33 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
   async function failed(caller: Caller, claim: RefreshClaim, failure: TokenEndpointFailure): Promise<never> {
     onRefreshed(failure.class);
     const verdict = verdicts[failure.class];
-    const facts = { class: failure.class, error: failure.error ?? '', status: failure.status ?? 0 };
+    if (verdict.state && (await ended(caller, claim, failure, verdict)))
+      throw new RefreshRefused(verdict.told, failure);
+    const told = verdict.state ? 'OAUTH_CLIENT_FROZEN' : verdict.told;
     const now = clock.now();
-    if (verdict.state) {
-      const { state: to } = verdict;
-      const reason = failure.class === 'grant_dead' ? await causeOfDeath(claim, now, verdict.reason) : verdict.reason;
-      const change = { id: claim.channel.id, from: 'active', to, reason, at: now } as const;
-      const record = auditRecord(now, caller, 'channel.state', verdict.told, targetOf(claim), {
-        ...facts,
-        state: to,
-        reason,
-      });
-      await persist(() => store.channels.changeState({ ...change, generation: claim.grant.generation }, record));
-      await cache.drop(cache.keyOf(claim.channel.id, claim.grant.generation));
-    } else {
-      const at = retryAt(now, claim.grant.refreshFailures + 1, failure.retryAfter, deps.randomFraction());
-      const record = auditRecord(now, caller, 'token.refresh', verdict.told, targetOf(claim), facts);
-      await store.channels.refreshFailed(claim, { className: failure.class, retryAt: at }, record);
-    }
-    throw new RefreshRefused(verdict.told, failure);
+    const at = retryAt(now, claim.grant.refreshFailures + 1, failure.retryAfter, deps.randomFraction());
+    const record = auditRecord(now, caller, 'token.refresh', told, targetOf(claim), factsOf(failure));
+    await store.channels.refreshFailed(claim, { className: failure.class, retryAt: at }, record);
+    throw new RefreshRefused(told, failure);
+  }
+
+  /** Ends the grant; false where that is withheld, because it may be the OAuth client's trouble. */
+  async function ended(
+    caller: Caller,
+    claim: RefreshClaim,
+    failure: TokenEndpointFailure,
+    { state: to, told, reason: usual }: StateVerdict,
+  ): Promise<boolean> {
+    const now = clock.now();
+    const reason = failure.class === 'grant_dead' ? await causeOfDeath(claim, now, usual) : usual;
+    // What died of a revocation here was accepted with it, and says nothing of the OAuth client.
+    if (reason !== 'sibling_revoked' && (await deps.incidents.withholds(caller, claim, failure))) return false;
+    const change = { id: claim.channel.id, from: 'active', to, reason, at: now } as const;
+    const facts = { ...factsOf(failure), state: to, reason };
+    const record = auditRecord(now, caller, 'channel.state', told, targetOf(claim), facts);
+    await persist(() => store.channels.changeState({ ...change, generation: claim.grant.generation }, record));
+    await cache.drop(cache.keyOf(claim.channel.id, claim.grant.generation));
+    return true;
   }
 
   /** A grant that dies soon after a sibling was revoked has most likely died of that: so it is told. */
@@ -247,6 +258,10 @@ const verdicts: Readonly<Record<FailureClass, StateVerdict | PassingVerdict>> = 
 
 function endsTheGrant(failureClass: FailureClass): boolean {
   return verdicts[failureClass].state === 'needs_reconsent';
+}
+
+function factsOf(failure: TokenEndpointFailure) {
+  return { class: failure.class, error: failure.error ?? '', status: failure.status ?? 0 };
 }
 
 function contextOf({ channel, grant }: RefreshClaim) {

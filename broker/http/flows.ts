@@ -23,6 +23,7 @@ export type AdminFlows = Pick<
   | 'rotateClientSecret'
   | 'retireClientSecrets'
   | 'rotateDpopKey'
+  | 'oauthClientIncidents'
   | 'addChannel'
   | 'listChannels'
   | 'showChannel'

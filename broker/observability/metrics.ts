@@ -12,6 +12,8 @@ export interface Metrics {
   breaker(oauthClient: string, isOpen: boolean): void;
   /** This replica serves so many regions that no live replica was given. */
   regionsTakenOver(count: number): void;
+  /** The incidents of OAuth clients that are open. */
+  openIncidents(incidents: readonly { readonly oauthClient: string; readonly kind: string }[]): void;
   /** A call of the gRPC API ended: `ok` or the stable error code. */
   tokenRequested(result: string): void;
   /** A subscription of a sidecar ended: `ok`, `cancelled` or the stable error code. */
@@ -74,6 +76,12 @@ export function createMetrics(): Metrics {
   const takenOver = new Gauge({
     name: 'token_broker_regions_taken_over',
     help: 'Regions that this replica serves because no live replica was given them.',
+    registers: [registry],
+  });
+  const openIncidents = new Gauge({
+    name: 'token_broker_oauth_client_incidents',
+    help: 'Open incidents of OAuth clients (1), by kind: client_rejected or mass_invalid_grant.',
+    labelNames: ['oauth_client', 'kind'],
     registers: [registry],
   });
   const tokenRequests = new Counter({
@@ -187,6 +195,10 @@ export function createMetrics(): Metrics {
     },
     notAdmitted: (oauthClient, because) => notAdmitted.inc({ oauth_client: oauthClient, because }),
     breaker: (oauthClient, isOpen) => breakers.set({ oauth_client: oauthClient }, isOpen ? 1 : 0),
+    openIncidents(incidents) {
+      openIncidents.reset();
+      for (const { oauthClient, kind } of incidents) openIncidents.set({ oauth_client: oauthClient, kind }, 1);
+    },
     refreshed: (result) => refreshes.inc({ result }),
     refreshBegun: (lateMs) => refreshDelay.observe(lateMs / 1000),
     regionsTakenOver: (count) => takenOver.set(count),

@@ -6,6 +6,7 @@ import type { Publishing } from '../domain/oauth-client.ts';
 import type { TenantState } from '../domain/shred.ts';
 import type { AuditReader } from './audit.ts';
 import type { AuditChains } from './audit-chain.ts';
+import type { ClientIncidents } from './client-incidents.ts';
 import type { OAuthClient } from './google.ts';
 import type { Notifications } from './notifications.ts';
 import type { ClaimLimits, Lease, QueuePart } from './refresh-queue.ts';
@@ -126,6 +127,7 @@ export interface Store {
     /** How many channels use each OAuth client; those without one are left out. */
     channelCounts(): Promise<ReadonlyMap<string, number>>;
   };
+  readonly clientIncidents: ClientIncidents;
   readonly channels: {
     /** Throws ALREADY_EXISTS where the tenant has a channel of that name. */
     create(channel: Channel, record: AuditRecord): Promise<void>;

@@ -24,6 +24,7 @@ import * as refreshQueue from './migrations/0017-refresh-queue.ts';
 import * as channelRevocations from './migrations/0018-channel-revocations.ts';
 import * as notifications from './migrations/0019-notifications.ts';
 import * as securityEvents from './migrations/0020-security-events.ts';
+import * as clientIncidents from './migrations/0022-client-incidents.ts';
 import { translatePostgresError } from './postgres-error.ts';
 import { grantToRuntime, requireOwner, requireRole } from './roles.ts';
 import type { Schema } from './schema.ts';
@@ -45,6 +46,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0018-channel-revocations': channelRevocations,
   '0019-notifications': notifications,
   '0020-security-events': securityEvents,
+  '0022-client-incidents': clientIncidents,
 };
 const migrationTable = 'schema_migrations';
 

@@ -15,6 +15,8 @@ export const runtimePrivileges = {
   oauth_clients: ['select', 'insert', 'update'],
   channels: ['select', 'insert', 'update'],
   consents: ['select', 'insert', 'update', 'delete'],
+  oauth_client_incidents: ['select', 'insert', 'update'],
+  oauth_client_suspicions: ['select', 'insert', 'update', 'delete'],
   tenant_shreds: ['select', 'insert', 'update'],
   tenant_shred_revocations: ['select', 'insert', 'update'],
   channel_revocations: ['select', 'insert', 'update'],

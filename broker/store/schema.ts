@@ -2,6 +2,7 @@
 import type { ColumnType, GeneratedAlways } from 'kysely';
 import type { AuditRecord } from '../domain/audit-record.ts';
 import type { ChannelState, StateReason } from '../domain/channel.ts';
+import type { IncidentEnding, IncidentKind } from '../domain/client-incident.ts';
 import type { ConsentFailure, ConsentStatus } from '../domain/consent.ts';
 import type { NotificationFacts, NotificationState, NotificationType } from '../domain/notification.ts';
 import type { Publishing } from '../domain/oauth-client.ts';
@@ -26,6 +27,8 @@ export interface Schema {
   tenant_shred_revocations: TenantShredRevocationsTable;
   channel_revocations: ChannelRevocationsTable;
   revoke_links: RevokeLinksTable;
+  oauth_client_incidents: OAuthClientIncidentsTable;
+  oauth_client_suspicions: OAuthClientSuspicionsTable;
 }
 
 type TextArray = readonly string[];
@@ -272,4 +275,30 @@ interface RevokeLinksTable {
   created_by: string;
   created_at: Date;
   expires_at: Date;
+}
+
+interface OAuthClientIncidentsTable {
+  id: GeneratedAlways<string>;
+  oauth_client: string;
+  kind: IncidentKind;
+  opened_at: Date;
+  error: string;
+  ended_at: ColumnType<Date | null, undefined, Date>;
+  ended_by: ColumnType<string | null, undefined, string>;
+  ending: ColumnType<IncidentEnding | null, undefined, IncidentEnding>;
+  believed_until: ColumnType<Date | null, undefined, Date | null>;
+}
+
+interface OAuthClientSuspicionsTable {
+  channel: string;
+  generation: number;
+  kind: IncidentKind;
+  oauth_client: string;
+  error: string;
+  first_at: Date;
+  last_at: Date;
+  times: number;
+  believed: boolean;
+  recovered: ColumnType<boolean, undefined, boolean>;
+  incident: string | null;
 }

@@ -6,6 +6,7 @@ import { createChanges } from './changes.ts';
 import { createChannelUse } from './channel-use.ts';
 import { createChannels } from './channels.ts';
 import { createCiphertexts } from './ciphertexts.ts';
+import { createClientIncidents } from './client-incidents.ts';
 import { createConsents } from './consents.ts';
 import type { Database } from './database.ts';
 import { createDeliveryWorker } from './delivery-worker.ts';
@@ -32,6 +33,7 @@ export function createStore({ database }: { readonly database: Database }): Stor
   return {
     tenants: createTenants(database),
     oauthClients: createOAuthClients(database),
+    clientIncidents: createClientIncidents(database),
     channels: {
       ...createChannels(database),
       ...createSuspensions(database),

@@ -10,6 +10,7 @@ import { BrokerError } from '../../broker/errors.ts';
 import type { TenantKeyStatus } from '../../broker/flow/show-tenant-key.ts';
 import type { Flows } from '../../broker/http/flows.ts';
 import type { StoredOAuthClient, Tenant, WorkloadAccess } from '../../broker/ports.ts';
+import { createFakeIncidents } from './fake-incidents.ts';
 import { createFakeNotifications } from './fake-notifications.ts';
 import { createFakeRevocations } from './fake-revocations.ts';
 import { createFakeShreds } from './fake-shreds.ts';
@@ -191,7 +192,7 @@ export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flow
     listOAuthClients: async () => clients,
     showOAuthClient: async (caller, { name }) => {
       operator(caller);
-      return { client: clientOf(name), channels: 2, secrets: [{ version: 1, createdAt: at }] };
+      return { client: clientOf(name), channels: 2, secrets: [{ version: 1, createdAt: at }], incidents: [] };
     },
     enableOAuthClient: async (caller, { name, enabled }) => {
       operator(caller);
@@ -222,6 +223,7 @@ export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flow
       clientOf(name);
       return { version: 2 };
     },
+    oauthClientIncidents: createFakeIncidents(activeChannel),
     addChannel: async (caller, input) => {
       const channel: Channel = {
         ...activeChannel,

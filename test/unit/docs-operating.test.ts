@@ -9,6 +9,7 @@ test('docs/operating.md lists our metrics and their labels', async () => {
   metrics.refreshed('ok');
   metrics.notAdmitted('uploads', 'rate');
   metrics.breaker('uploads', true);
+  metrics.openIncidents([{ oauthClient: 'uploads', kind: 'client_rejected' }]);
   metrics.tokenRequested('ok');
   metrics.subscriptionEnded('ok');
   metrics.certificateEnds(new Date(0));

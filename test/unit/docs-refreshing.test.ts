@@ -104,6 +104,7 @@ async function refreshThatFailsAs(failureClass: FailureClass) {
     clock: { now: () => start },
     randomFraction: () => 0.5,
     pause: async () => undefined,
+    incidents: { withholds: async () => false },
     onRefreshed: () => undefined,
   } as unknown as RefreshDeps;
   const performRefresh = createPerformRefresh(deps);

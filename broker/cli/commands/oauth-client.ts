@@ -9,6 +9,7 @@ import type {
 import { type CommandContext, type OutputOption, withOutput } from '../command-context.ts';
 import { type Fact, showInstant } from '../output.ts';
 import { readSecret } from '../secret-input.ts';
+import { addIncidentCommands } from './oauth-client-incident.ts';
 
 interface AddOptions extends OutputOption {
   readonly clientId: string;
@@ -17,7 +18,8 @@ interface AddOptions extends OutputOption {
 }
 
 /** `broker oauth-client …` */
-export function addOAuthClientCommands(program: Command, { api, output, secretSource }: CommandContext): void {
+export function addOAuthClientCommands(program: Command, context: CommandContext): void {
+  const { api, output, secretSource } = context;
   const oauthClient = program.command('oauth-client').description('our registrations at Google');
 
   withOutput(oauthClient.command('add'))
@@ -146,14 +148,17 @@ export function addOAuthClientCommands(program: Command, { api, output, secretSo
       output.facts(secretFacts(name, answer));
       output.hint('Now delete the former secret at Google.');
     });
+
+  addIncidentCommands(oauthClient, context);
 }
 
 function pathOf(name: string): string {
   return `/v1/oauth-clients/${encodeURIComponent(name)}`;
 }
 
-function stateOf(client: OAuthClientAnswer): string {
-  return client.disabled_at === null ? 'enabled' : `disabled since ${showInstant(client.disabled_at)}`;
+function stateOf({ disabled_at, incidents }: OAuthClientAnswer): string {
+  const state = disabled_at === null ? 'enabled' : `disabled since ${showInstant(disabled_at)}`;
+  return [state, ...incidents].join(', ');
 }
 
 function yesOrNo(value: boolean): string {

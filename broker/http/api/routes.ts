@@ -1,6 +1,7 @@
 /** The admin API, route by route. */
 import { Secret } from '../../domain/secret.ts';
 import { auditRoutes } from './audit-routes.ts';
+import { incidentRoutes } from './incident-routes.ts';
 import { notificationRoutes } from './notification-routes.ts';
 import { revocationRoutes } from './revocation-routes.ts';
 import { type Route, route } from './route.ts';
@@ -64,7 +65,9 @@ export const routes: readonly Route[] = [
     },
     { answer: wire.oauthClientList },
     async ({ caller }, { flows }) => ({
-      oauth_clients: (await flows.listOAuthClients(caller)).map((client) => viewOAuthClient(client, client.channels)),
+      oauth_clients: (await flows.listOAuthClients(caller)).map((client) =>
+        viewOAuthClient(client, client.channels, client.incidents),
+      ),
     }),
   ),
   route(
@@ -184,6 +187,7 @@ export const routes: readonly Route[] = [
     async ({ caller, oauthClient: name, body }, { flows }) =>
       viewRotatedSecret(await flows.retireClientSecrets(caller, { name, force: body.force })),
   ),
+  ...incidentRoutes,
   route(
     {
       method: 'get',

@@ -5,6 +5,7 @@
 import * as z from 'zod';
 import { type AuditAction, auditActions } from '../../domain/audit-actions.ts';
 import { channelStates } from '../../domain/channel.ts';
+import { incidentEndings, incidentKinds } from '../../domain/client-incident.ts';
 import { namePattern } from '../../domain/identifier.ts';
 import { notificationStates, notificationTypes } from '../../domain/notification.ts';
 import { publishingStatuses } from '../../domain/oauth-client.ts';
@@ -184,6 +185,7 @@ export const oauthClient = component(
     publishing,
     disabled_at: instant.nullable().describe('Since when it is switched off; null where it is in use.'),
     channels: z.int().nullable().describe('How many channels use it, where that is told: to operators.'),
+    incidents: z.array(z.enum(incidentKinds)).describe('The kinds of its open incidents.'),
     created_at: instant,
   }),
 );
@@ -209,6 +211,61 @@ export const rotatedSecret = component(
 export const rotatedKey = component(
   'RotatedKey',
   z.object({ version: z.int().describe('What new grants are bound to.') }),
+);
+
+const incidentKind = z
+  .enum(incidentKinds)
+  .describe(
+    '`client_rejected`: Google refuses the client itself. `mass_invalid_grant`: many of its grants seem dead at once.',
+  );
+
+export const incidentFilter = z.strictObject({ all: z.enum(['true', 'false']).optional() });
+
+export const thawRequest = component(
+  'ThawRequest',
+  z.strictObject({
+    kind: incidentKind,
+    believe: z
+      .boolean()
+      .default(false)
+      .describe('Google is right: nothing is put back, and what it says is believed for a day.'),
+  }),
+);
+
+const incident = component(
+  'OAuthClientIncident',
+  z.object({
+    oauth_client: z.string(),
+    kind: incidentKind,
+    opened_at: instant,
+    error: z.string().describe('The code that Google answered.'),
+    ended: z.object({ at: instant, by: z.string(), ending: z.enum(incidentEndings) }).nullable(),
+  }),
+);
+const shownIncident = z.object({
+  incident,
+  channels: z
+    .array(
+      z.object({
+        channel: z.string(),
+        tenant: z.string(),
+        error: z.string(),
+        first_at: instant,
+        last_at: instant,
+        changed: z.boolean().describe('Its state was changed before the incident was known.'),
+      }),
+    )
+    .describe('Those whose state was changed come first; at most a thousand.'),
+  total: z.int().describe('How many there are in all.'),
+});
+export const incidentList = component('OAuthClientIncidentList', z.object({ incidents: z.array(incident) }));
+export const shownIncidentList = component(
+  'ShownOAuthClientIncidentList',
+  z.object({ incidents: z.array(shownIncident) }),
+);
+export const thawed = component(
+  'ThawedOAuthClient',
+  z.object({ restored: z.array(z.string()).describe('Channels that are active again.') }),
 );
 
 export const grant = component(
@@ -583,3 +640,8 @@ export type ShredPlanAnswer = z.output<typeof shredPlan>;
 export type ShredStatusAnswer = z.output<typeof shredStatus>;
 export type ErrorAnswer = z.output<typeof apiError>;
 export type TenantKeyAnswer = z.output<typeof tenantKey>;
+export type IncidentAnswer = z.output<typeof incident>;
+export type IncidentListAnswer = z.output<typeof incidentList>;
+export type ShownIncidentAnswer = z.output<typeof shownIncident>;
+export type ShownIncidentListAnswer = z.output<typeof shownIncidentList>;
+export type ThawedAnswer = z.output<typeof thawed>;

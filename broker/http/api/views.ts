@@ -4,6 +4,7 @@ import { type AuditEntry, entryId } from '../../domain/audit-entry.ts';
 import type { Person } from '../../domain/caller.ts';
 import { principalsOf } from '../../domain/caller.ts';
 import type { Channel, Grant } from '../../domain/channel.ts';
+import type { IncidentKind } from '../../domain/client-incident.ts';
 import type { Consent } from '../../domain/consent.ts';
 import type { ConsentLink } from '../../flow/invite-consent.ts';
 import type { RotatedSecret } from '../../flow/rotate-client-credentials.ts';
@@ -32,7 +33,11 @@ export function viewTenant(tenant: Tenant): TenantAnswer {
   };
 }
 
-export function viewOAuthClient(client: StoredOAuthClient, channels?: number): OAuthClientAnswer {
+export function viewOAuthClient(
+  client: StoredOAuthClient,
+  channels?: number,
+  incidents: readonly IncidentKind[] = [],
+): OAuthClientAnswer {
   return {
     name: client.name,
     client_id: client.clientId,
@@ -40,13 +45,19 @@ export function viewOAuthClient(client: StoredOAuthClient, channels?: number): O
     publishing: client.publishing,
     disabled_at: client.disabledAt?.toISOString() ?? null,
     channels: channels ?? null,
+    incidents: [...incidents],
     created_at: client.createdAt.toISOString(),
   };
 }
 
-export function viewShownOAuthClient({ client, channels, secrets }: ShownOAuthClient): ShownOAuthClientAnswer {
+export function viewShownOAuthClient({
+  client,
+  channels,
+  secrets,
+  incidents,
+}: ShownOAuthClient): ShownOAuthClientAnswer {
   return {
-    oauth_client: viewOAuthClient(client, channels),
+    oauth_client: viewOAuthClient(client, channels, incidents),
     secrets: secrets.map(({ version, createdAt }) => ({ version, created_at: createdAt.toISOString() })),
   };
 }
