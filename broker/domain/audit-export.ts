@@ -7,7 +7,13 @@ import type { Checkpoint, CheckpointKey } from './audit-checkpoint.ts';
 import type { AuditRecord } from './audit-record.ts';
 
 export type ExportLine =
-  | { readonly type: 'header'; readonly chain: string; readonly exportedAt: Date }
+  | {
+      readonly type: 'header';
+      readonly chain: string;
+      readonly exportedAt: Date;
+      /** Where only a part was asked for: from this record on. */
+      readonly from?: number;
+    }
   | { readonly type: 'key'; readonly key: CheckpointKey }
   | { readonly type: 'anchor'; readonly checkpoint: Checkpoint }
   | { readonly type: 'checkpoint'; readonly checkpoint: Checkpoint }
@@ -31,7 +37,13 @@ export function exportLine(line: ExportLine): string {
 function toJson(line: ExportLine): object {
   switch (line.type) {
     case 'header':
-      return { type: line.type, format: 'audit-export/1', chain: line.chain, exportedAt: line.exportedAt };
+      return {
+        type: line.type,
+        format: 'audit-export/1',
+        chain: line.chain,
+        exportedAt: line.exportedAt,
+        from: line.from,
+      };
     case 'key':
       return { type: line.type, ...line.key };
     case 'anchor':
@@ -63,7 +75,9 @@ function read(fields: Fields): ExportLine {
   switch (type) {
     case 'header': {
       if (fields.text('format') !== 'audit-export/1') throw new TypeError('another format');
-      return { type, chain: fields.text('chain'), exportedAt: fields.instant('exportedAt') };
+      const from = fields.maybeCount('from');
+      const header = { type, chain: fields.text('chain'), exportedAt: fields.instant('exportedAt') } as const;
+      return from === undefined ? header : { ...header, from };
     }
     case 'key':
       return { type, key: readKey(fields) };
@@ -150,17 +164,19 @@ function fieldsOf(value: unknown) {
     if (typeof member !== 'string') throw new TypeError(`${name} is not a text`);
     return member;
   };
+  const count = (name: string): number => {
+    const member = take(name);
+    if (!Number.isSafeInteger(member) || Number(member) < 0) throw new TypeError(`${name} is no count`);
+    return Number(member);
+  };
 
   return {
     text,
     maybeText: (name: string): string | undefined => (members.has(name) ? text(name) : undefined),
     object: (name: string): object => objectOf(take(name)),
 
-    count(name: string): number {
-      const member = take(name);
-      if (!Number.isSafeInteger(member) || Number(member) < 0) throw new TypeError(`${name} is no count`);
-      return Number(member);
-    },
+    count,
+    maybeCount: (name: string): number | undefined => (members.has(name) ? count(name) : undefined),
 
     instant(name: string): Date {
       const written = text(name);

@@ -1,5 +1,4 @@
-import type { Checkpoint } from '../domain/audit-checkpoint.ts';
-import type { ExportedRecord, ExportLine } from '../domain/audit-export.ts';
+import type { ExportLine } from '../domain/audit-export.ts';
 import { BrokerError } from '../errors.ts';
 import type { AuditAnchors, AuditChains, CheckpointSigner, Clock } from '../ports.ts';
 
@@ -18,19 +17,10 @@ export function createExportAudit(deps: {
   return async function* exportAudit(chain: string, from?: number): AsyncGenerator<ExportLine> {
     const keys = await signer.keys();
     const anchor = await anchors.find(chain);
-    const end = await chains.head(chain);
-    if (!end) throw new BrokerError('NOT_FOUND', { detail: 'no such audit chain' });
-    yield { type: 'header', chain, exportedAt: clock.now() };
+    if (!(await chains.head(chain))) throw new BrokerError('NOT_FOUND', { detail: 'no such audit chain' });
+    yield { type: 'header', chain, exportedAt: clock.now(), ...(from !== undefined && { from }) };
     for (const key of keys) yield { type: 'key', key };
     if (anchor) yield { type: 'anchor', checkpoint: anchor.checkpoint };
-    for await (const line of chains.read(chain, from)) {
-      if (line.seq > end.seq) break;
-      yield isRecord(line) ? line : { type: 'checkpoint', checkpoint: line };
-    }
-    yield { type: 'end', head: end };
+    yield* chains.read(chain, from);
   };
-}
-
-function isRecord(line: Checkpoint | ExportedRecord): line is ExportedRecord {
-  return 'record' in line;
 }

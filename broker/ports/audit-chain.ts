@@ -1,12 +1,15 @@
 /** What signing, anchoring and exporting the audit chains need from the store and from Vault. */
 import type { ChainHead } from '../domain/audit-chain.ts';
 import type { Checkpoint, CheckpointKey } from '../domain/audit-checkpoint.ts';
-import type { ExportedRecord } from '../domain/audit-export.ts';
+import type { ExportLine } from '../domain/audit-export.ts';
 
 export interface UnsignedChain extends ChainHead {
   /** The newest checkpoint; undefined where there is none yet. */
   readonly signed: { readonly seq: number; readonly at: Date } | undefined;
 }
+
+/** What a chain has to be exported. */
+export type ChainLine = Extract<ExportLine, { type: 'record' | 'checkpoint' | 'end' }>;
 
 /** The chains of the audit record. Every method may throw STORE_UNAVAILABLE. */
 export interface AuditChains {
@@ -19,10 +22,11 @@ export interface AuditChains {
   /** Stores a checkpoint where the newest is still `after`; answers whether it did: another broker may have been first. */
   addCheckpoint(checkpoint: Checkpoint, after: number): Promise<boolean>;
   /**
-   * Records and checkpoints in the order of `seq`, up to the end that the chain had when the reading began. Begins at the first
-   * record there is, or with the newest checkpoint below `from` where it is given.
+   * A chain as it was at one instant, whatever is recorded, signed or deleted by age while it is read: records and checkpoints
+   * in the order of `seq`, then its end. Begins with the first record there is, or with the newest checkpoint below `from`
+   * where it is given; where records were deleted, with the checkpoint before the first. Nothing where there is no such chain.
    */
-  read(chain: string, from?: number): AsyncIterable<ExportedRecord | Checkpoint>;
+  read(chain: string, from?: number): AsyncIterable<ChainLine>;
 }
 
 /** The transit key `audit-checkpoint`. Methods throw VAULT_SEALED, VAULT_UNAVAILABLE or VAULT_FORBIDDEN. */

@@ -1,10 +1,11 @@
 import { type Kysely, type Selectable, sql } from 'kysely';
+import type { ChainHead } from '../domain/audit-chain.ts';
 import type { Checkpoint } from '../domain/audit-checkpoint.ts';
 import type { ExportedRecord } from '../domain/audit-export.ts';
-import type { AuditChains } from '../ports.ts';
-import { toAuditRecord } from './audit-log-row.ts';
+import type { AuditChains, ChainLine } from '../ports.ts';
+import { toCheckpoint, toExported } from './audit-rows.ts';
 import type { Database } from './database.ts';
-import type { AuditCheckpointsTable, AuditLogTable, Schema } from './schema.ts';
+import type { Schema } from './schema.ts';
 
 /** Rows that are read at a time. */
 const batch = 1_000;
@@ -63,26 +64,27 @@ export function createAuditChains(database: Database): AuditChains {
         return true;
       }),
 
-    async *read(chain, from) {
-      // Chains only grow: what is there up to this end does not change while it is read.
-      const end = await head(chain);
-      if (!end) return;
-      let after = await database.run((db) => beginning(db, chain, from));
-      const opening = after > 0 ? await database.run((db) => newestBelow(db, chain, after + 1)) : undefined;
-      if (opening) yield opening;
-      while (after < end.seq) {
-        const until = Math.min(after + batch, end.seq);
-        const [records, checkpoints] = await database.run((db) => between(db, chain, after, until));
-        yield* inOrder(records, checkpoints);
-        after = until;
-      }
-    },
+    read: (chain, from) => database.snapshot((db) => readChain(db, chain, from)),
   };
 }
 
-/** The number that the export begins behind: that of a checkpoint, or 0, or the one before the oldest record there is. */
-async function beginning(db: Kysely<Schema>, chain: string, from: number | undefined): Promise<number> {
-  if (from !== undefined) return (await newestBelow(db, chain, from))?.seq ?? 0;
+/** All that a snapshot has of a chain: what is deleted by age meanwhile is still there. */
+async function* readChain(db: Kysely<Schema>, chain: string, from: number | undefined): AsyncGenerator<ChainLine> {
+  const row = await db.selectFrom('audit_chains').selectAll().where('chain', '=', chain).executeTakeFirst();
+  if (!row) return;
+  const head: ChainHead = { chain, seq: Number(row.seq), hash: row.hash };
+  const opening = await openingOf(db, head, from);
+  if (opening) yield { type: 'checkpoint', checkpoint: opening };
+  for (let after = opening?.seq ?? 0; after < head.seq; after += batch) {
+    const [records, checkpoints] = await between(db, chain, after, Math.min(after + batch, head.seq));
+    yield* inOrder(records, checkpoints);
+  }
+  yield { type: 'end', head };
+}
+
+/** The checkpoint that an export begins behind: the newest below `from`, at the earliest the one before the oldest record. */
+async function openingOf(db: Kysely<Schema>, head: ChainHead, from = 1): Promise<Checkpoint | undefined> {
+  const { chain } = head;
   const oldest = await db
     .selectFrom('audit_log')
     .select('seq')
@@ -90,7 +92,7 @@ async function beginning(db: Kysely<Schema>, chain: string, from: number | undef
     .orderBy('seq')
     .limit(1)
     .executeTakeFirst();
-  return oldest ? Number(oldest.seq) - 1 : 0;
+  return newestBelow(db, chain, Math.max(from, oldest ? Number(oldest.seq) : head.seq + 1));
 }
 
 async function newestBelow(db: Kysely<Schema>, chain: string, seq: number): Promise<Checkpoint | undefined> {
@@ -113,23 +115,13 @@ async function between(db: Kysely<Schema>, chain: string, after: number, until: 
   return [records.rows.map(toExported), checkpoints.rows.map(toCheckpoint)] as const;
 }
 
-function* inOrder(records: readonly ExportedRecord[], checkpoints: readonly Checkpoint[]) {
+function* inOrder(records: readonly ExportedRecord[], checkpoints: readonly Checkpoint[]): Generator<ChainLine> {
   let next = 0;
   for (const record of records) {
-    for (; checkpoints[next] !== undefined && Number(checkpoints[next]?.seq) < record.seq; next++) {
-      yield checkpoints[next] as Checkpoint;
+    for (let before = checkpoints[next]; before && before.seq < record.seq; before = checkpoints[++next]) {
+      yield { type: 'checkpoint', checkpoint: before };
     }
     yield record;
   }
-  yield* checkpoints.slice(next);
-}
-
-function toExported(row: Selectable<AuditLogTable>): ExportedRecord {
-  const { chain, version, hash } = row;
-  return { type: 'record', chain, seq: Number(row.seq), version, hash, record: toAuditRecord(row) };
-}
-
-function toCheckpoint(row: Selectable<AuditCheckpointsTable>): Checkpoint {
-  const { chain, hash, at, signature } = row;
-  return { chain, seq: Number(row.seq), hash, at, keyVersion: row.key_version, signature };
+  for (const checkpoint of checkpoints.slice(next)) yield { type: 'checkpoint', checkpoint };
 }

@@ -28,6 +28,12 @@ export interface Database {
   run<T>(work: (db: Kysely<Schema>) => Promise<T>): Promise<T>;
   /** Runs all of `work` or nothing of it (read committed). */
   transaction<T>(work: (trx: Transaction<Schema>) => Promise<T>): Promise<T>;
+  /**
+   * Answers what many queries find as of one instant (repeatable read), for a reader that takes its time: on connections of
+   * their own, few, so that slow readers take none from the others. Throws STORE_UNAVAILABLE where all are taken, and where
+   * the reader takes nothing for a minute.
+   */
+  snapshot<T>(read: (db: Kysely<Schema>) => AsyncIterable<T>): AsyncGenerator<T>;
   /** Throws STORE_UNAVAILABLE where the database does not answer. */
   check(): Promise<void>;
   /** What it was made with: for what needs a pool of its own. */
@@ -37,6 +43,10 @@ export interface Database {
   close(): Promise<void>;
 }
 
+/** How many snapshots are read at the same time, and how long a reader may take nothing of one. */
+const mostReaders = 3;
+const readersPatienceMs = 60_000;
+
 /** Opens nothing yet: the first query connects, and every later one reconnects where needed. */
 export function createDatabase({
   url,
@@ -45,24 +55,29 @@ export function createDatabase({
   connectTimeoutMs = 2_000,
   statementTimeoutMs = 5_000,
 }: DatabaseOptions): Database {
-  const pool = new pg.Pool({
-    connectionString: url,
-    application_name: applicationName,
-    max: poolSize,
-    connectionTimeoutMillis: connectTimeoutMs,
-    keepAlive: true,
-    ...(statementTimeoutMs > 0 && {
-      statement_timeout: statementTimeoutMs,
-      idle_in_transaction_session_timeout: statementTimeoutMs,
-      // A little later, so that a server that still works answers first.
-      query_timeout: statementTimeoutMs + 500,
-    }),
-  });
-  // A connection that breaks has left the pool already, and a query on it fails; unheard, the events would end the
-  // process.
-  pool.on('error', () => {});
-  pool.on('connect', (client) => client.on('error', () => {}));
-  const kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool: withoutSilentConnections(pool) }) });
+  const kysely = connect(poolSize, statementTimeoutMs);
+  const readers = connect(mostReaders, readersPatienceMs);
+
+  function connect(most: number, idleTimeoutMs: number): Kysely<Schema> {
+    const pool = new pg.Pool({
+      connectionString: url,
+      application_name: applicationName,
+      max: most,
+      connectionTimeoutMillis: connectTimeoutMs,
+      keepAlive: true,
+      ...(statementTimeoutMs > 0 && {
+        statement_timeout: statementTimeoutMs,
+        idle_in_transaction_session_timeout: idleTimeoutMs,
+        // A little later, so that a server that still works answers first.
+        query_timeout: statementTimeoutMs + 500,
+      }),
+    });
+    // A connection that breaks has left the pool already, and a query on it fails; unheard, the events would end the
+    // process.
+    pool.on('error', () => {});
+    pool.on('connect', (client) => client.on('error', () => {}));
+    return new Kysely<Schema>({ dialect: new PostgresDialect({ pool: withoutSilentConnections(pool) }) });
+  }
 
   const translated = <T>(promise: Promise<T>): Promise<T> =>
     promise.catch((error: unknown) => {
@@ -73,10 +88,25 @@ export function createDatabase({
   return {
     run,
     transaction: (work) => translated(kysely.transaction().execute(work)),
+    async *snapshot(read) {
+      const begin = readers.startTransaction().setIsolationLevel('repeatable read').setAccessMode('read only');
+      const trx = await translated(begin.execute());
+      try {
+        yield* read(trx);
+      } catch (error) {
+        throw translatePostgresError(error);
+      } finally {
+        // Also where the reader has had enough. A connection that is lost has nothing left to roll back.
+        await trx
+          .rollback()
+          .execute()
+          .catch(() => undefined);
+      }
+    },
     check: () => run(async (db) => void (await sql`select 1`.execute(db))),
     options: { url, applicationName },
     dedicated: () => createDedicatedConnection({ url, applicationName, connectTimeoutMs, statementTimeoutMs }),
-    close: () => kysely.destroy(),
+    close: async () => void (await Promise.all([kysely.destroy(), readers.destroy()])),
   };
 }
 
