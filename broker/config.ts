@@ -49,7 +49,7 @@ export function describeConfig(): Described {
     {
       title: 'The broker',
       about:
-        'Read by `broker serve`. `broker migrate` needs those of the database and the log only, `broker retention` those of the retention besides; both read them here.',
+        'Read by `broker serve`. `broker migrate` needs those of the database and the log only, `broker retention` those of the retention besides, `broker audit prune` both; they read them here.',
       settings: settingsOf(brokerSettings),
     },
     {

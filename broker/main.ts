@@ -31,6 +31,10 @@ const run = createCli({
       plan: async () => (await processes()).planRetention(environment),
       run: async (onRun) => (await processes()).runRetention(environment, onRun),
     },
+    prune: {
+      plan: async () => (await processes()).planPrune(environment),
+      run: async (onBatch) => (await processes()).runPrune(environment, onBatch),
+    },
   },
   vault: {
     plan: async () => (await operator()).plan(),

@@ -6,6 +6,7 @@
 export type * from './ports/admission.ts';
 export type * from './ports/audit.ts';
 export type * from './ports/audit-chain.ts';
+export type * from './ports/audit-pruning.ts';
 export type * from './ports/audit-spool.ts';
 export type * from './ports/cache.ts';
 export type * from './ports/client-incidents.ts';

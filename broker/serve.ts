@@ -4,9 +4,11 @@ import process from 'node:process';
 import { startBroker } from './broker.ts';
 import { loadConfig, loadDatabaseConfig } from './config.ts';
 import { type ApplyRetention, createApplyRetention } from './flow/apply-retention.ts';
+import { createPruneAudit, type PruneAudit, type PrunePlan, type PruneResult } from './flow/prune-audit.ts';
 import { createLog } from './observability/log.ts';
 import type { RetentionCount } from './ports.ts';
 import { type Migrated, migrateStore, openStore } from './store/open-store.ts';
+import { openAuditPruning } from './store/owner/open-audit-pruning.ts';
 
 type Environment = Parameters<typeof loadConfig>[0];
 
@@ -65,6 +67,31 @@ async function withRetention<T>(environment: Environment, act: (retention: Apply
     return await act(createApplyRetention({ store, clock: systemClock, retention, startedBy: 'command' }));
   } finally {
     await store.close();
+  }
+}
+
+/** Looks what `broker audit prune` would delete now. */
+export function planPrune(environment: Environment): Promise<PrunePlan> {
+  return withPruning(environment, (prune) => prune.plan());
+}
+
+/** Deletes from the beginning of each audit chain what is kept no longer, as the owner of the tables. */
+export function runPrune(
+  environment: Environment,
+  onBatch: (soFar: number, total: number) => void,
+): Promise<PruneResult> {
+  return withPruning(environment, (prune) => prune.run({ kind: 'scheduler', requestId: randomUUID() }, onBatch));
+}
+
+async function withPruning<T>(environment: Environment, act: (prune: PruneAudit) => Promise<T>): Promise<T> {
+  const { store, retention, operations } = loadDatabaseConfig(environment);
+  const pruning = await openAuditPruning({ ...store, log: createLog({ level: operations.logLevel }) });
+  const { auditMs: retentionMs, auditBatch: mostPerBatch } = retention;
+  const { databaseRole } = pruning;
+  try {
+    return await act(createPruneAudit({ pruning, clock: systemClock, retentionMs, mostPerBatch, databaseRole }));
+  } finally {
+    await pruning.close();
   }
 }
 

@@ -1,5 +1,6 @@
 /** What the commands are given. */
 import { type Command, Option } from 'commander';
+import type { PrunableStretch } from '../domain/audit-prune.ts';
 import type { RetentionKind } from '../domain/retention.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { ApiClient } from './api-client.ts';
@@ -34,6 +35,15 @@ export interface Processes {
     >;
     /** Deletes it, run by run, and answers how many things that were. */
     readonly run: (onRun: (soFar: number, total: number) => void) => Promise<number>;
+  };
+  /** Of the audit record. `before` is the last instant that is old enough; undefined where it is kept for ever. */
+  readonly prune: {
+    /** What would be deleted now: one stretch for each chain. */
+    readonly plan: () => Promise<{ readonly before: Date | undefined; readonly due: readonly PrunableStretch[] }>;
+    /** Deletes it, batch by batch, and answers which stretches that were. */
+    readonly run: (
+      onBatch: (soFar: number, total: number) => void,
+    ) => Promise<{ readonly before: Date | undefined; readonly pruned: readonly PrunableStretch[] }>;
   };
 }
 

@@ -318,6 +318,18 @@ export const brokerSettings = z.object({
       'The most that one run of the retention deletes; the next run goes on.',
       { default: '500' },
     ),
+    auditMs: setting(
+      'BROKER_AUDIT_RETENTION',
+      is.durationOrForEver,
+      'How long the audit record is kept; 0 for ever. What is older goes when somebody runs `broker audit prune`, never by itself. Source of the default: PCI DSS 4.0.1, 10.5.1, asks for 12 months at least; Google Cloud keeps the audit log of its own admin activity for 400 days.',
+      { default: '400d' },
+    ),
+    auditBatch: setting(
+      'BROKER_AUDIT_PRUNE_BATCH',
+      is.count(1, 1_000_000),
+      'How many audit records `broker audit prune` deletes in one transaction, unless one signature of Vault covers more.',
+      { default: '10000' },
+    ),
   }),
   keys: z.object({
     pollIntervalMs: setting(

@@ -1,4 +1,4 @@
-/** What the commands that act on the database are told: `broker migrate`, `broker retention`. */
+/** What the commands that act on the database are told: `broker migrate`, `broker retention`, `broker audit prune`. */
 import * as z from 'zod';
 import { brokerSettings } from './broker-settings.ts';
 

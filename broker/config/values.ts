@@ -13,10 +13,12 @@ export interface ListenAddress {
 const units = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** `30s`, `10m`, `72h`; answers milliseconds. */
-export const duration = readAs('must be a duration such as 30s, 10m or 72h', (text) => {
-  const match = /^([1-9]\d{0,8})(ms|s|m|h|d)$/.exec(text);
-  return match ? Number(match[1]) * units[match[2] as keyof typeof units] : undefined;
-});
+export const duration = readAs('must be a duration such as 30s, 10m or 72h', durationOf);
+
+/** As `duration`, or `0` for ever: answers 0 then. */
+export const durationOrForEver = readAs('must be a duration such as 400d, or 0 for ever', (text) =>
+  text === '0' ? 0 : durationOf(text),
+);
 
 /** `127.0.0.1:8080`, `[::1]:8080`, `localhost:0`. */
 export const listenAddress = readAs<ListenAddress>(
@@ -109,6 +111,11 @@ export function count(least: number, most: number): z.ZodType<number, string> {
 /** One of a few words. */
 export function oneOf<const T extends readonly string[]>(...words: T): z.ZodType<T[number], string> {
   return readAs(`must be one of ${words.join(', ')}`, (value) => words.find((word) => word === value));
+}
+
+function durationOf(text: string): number | undefined {
+  const match = /^([1-9]\d{0,8})(ms|s|m|h|d)$/.exec(text);
+  return match ? Number(match[1]) * units[match[2] as keyof typeof units] : undefined;
 }
 
 function readAs<T>(message: string, read: (text: string) => T | undefined): z.ZodType<T, string> {

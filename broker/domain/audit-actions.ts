@@ -73,6 +73,7 @@ export const auditActions = {
   'audit.follow': { kind: 'read', what: 'Follow the audit record' },
   'audit.export': { kind: 'read', what: 'Export an audit chain' },
   'retention.run': { kind: 'delete', what: 'Delete what is kept no longer' },
+  'audit.prune': { kind: 'delete', what: 'Delete the beginning of an audit chain, which is kept no longer' },
   'audit.accept-restore': { kind: 'update', what: 'Accept that an audit chain was restored from a backup' },
   'identity.login': { kind: 'logon', what: 'Accept an identity for the first time' },
   'identity.verify': { kind: 'logon', what: 'Refuse a caller whose identity is not good' },

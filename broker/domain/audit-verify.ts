@@ -2,9 +2,11 @@
  * Verifies an export, line by line and without the broker: each record's hash, the numbering, each checkpoint's signature, the
  * chain's end, and the anchor that Vault holds outside the database. Memory does not grow with the export.
  */
+import { beginningFault, type FoundPrune } from './audit-beginning.ts';
 import { type ChainHead, chainedHash, emptyChain, leafHash } from './audit-chain.ts';
 import { type Checkpoint, type CheckpointKey, isSignedBy } from './audit-checkpoint.ts';
 import { type ExportedRecord, type ExportLine, parseExportLine } from './audit-export.ts';
+import { readPrune } from './audit-prune.ts';
 
 /** What an auditor has from Vault; without it the file's own is used, and the verdict says so. */
 export interface AuditorsOwn {
@@ -21,7 +23,7 @@ export type AuditFaultKind =
   | 'signature' // a checkpoint that the key did not sign
   | 'unknown_key' // a checkpoint of a key version that is not given
   | 'not_as_signed' // the chain differs from what Vault signed: written anew somewhere since the checkpoint before
-  | 'beginning' // begins at a later record and no signed checkpoint covers the one before
+  | 'beginning' // begins later than it must, without checkpoint or without a record that it was deleted by age; or earlier
   | 'cut' // ends before what was signed, or before what the database says
   | 'head' // the database's own end of the chain differs from its records
   | 'incomplete'; // the file ends too early
@@ -44,6 +46,10 @@ export interface AuditVerdict {
   readonly records: number;
   readonly from: number;
   readonly to: number;
+  /** The record that only a part was asked for from; what is before the export's first record is not verified then. */
+  readonly partFrom: number | undefined;
+  /** The newest record of a prune: why the chain does not begin at 1. */
+  readonly pruned: FoundPrune | undefined;
   readonly checkpoints: number;
   /** The newest record that a signature covers; 0 where none does. What is behind it only the hashes hold. */
   readonly signedTo: number;
@@ -68,6 +74,9 @@ export async function verifyExport(
   let signedTo = 0;
   let signedAnchor = false;
   let ended = false;
+  let partFrom: number | undefined;
+  let opening: Checkpoint | undefined;
+  let pruned: FoundPrune | undefined;
 
   const verdict = (fault?: AuditFault): AuditVerdict => ({
     chain,
@@ -75,6 +84,8 @@ export async function verifyExport(
     records,
     from,
     to: records > 0 ? from + records - 1 : 0,
+    partFrom,
+    pruned,
     checkpoints,
     signedTo,
     keysFrom: own.keys ? 'auditor' : keys.size > 0 ? 'file' : 'none',
@@ -128,7 +139,20 @@ export async function verifyExport(
     if (records === 0) from = line.seq;
     records++;
     head = { chain, seq: line.seq, hash };
+    const skipped = takePrune(line);
+    if (skipped) return skipped;
     return anchor?.seq === line.seq ? takeAnchor(anchor) : undefined;
+  }
+
+  function takePrune({ seq, record }: ExportedRecord): AuditFault | undefined {
+    const prune = readPrune(record);
+    if (!prune) return undefined;
+    if (pruned && prune.from !== pruned.through + 1) {
+      const what = `record ${pruned.seq} says that records up to ${pruned.through} were deleted by age, and ${seq} goes on with ${prune.from}`;
+      return fault('beginning', what, seq);
+    }
+    pruned = { ...prune, seq, at: record.at };
+    return undefined;
   }
 
   function takeAnchor(at: Checkpoint): AuditFault | undefined {
@@ -142,8 +166,13 @@ export async function verifyExport(
   function takeCheckpoint(checkpoint: Checkpoint): AuditFault | undefined {
     const unsigned = checkSignature(checkpoint);
     if (unsigned) return unsigned;
-    // An export that begins later begins with the checkpoint that covers the record before.
-    head ??= { chain, seq: checkpoint.seq, hash: checkpoint.hash };
+    if (!head) {
+      // An export that begins later begins with the checkpoint that covers the record before.
+      opening = checkpoint;
+      head = { chain, seq: checkpoint.seq, hash: checkpoint.hash };
+      const fork = anchor?.seq === checkpoint.seq ? takeAnchor(anchor) : undefined;
+      if (fork) return fork;
+    }
     if (checkpoint.seq > head.seq) {
       return fault(
         'cut',
@@ -183,6 +212,9 @@ export async function verifyExport(
     if (end.seq < head.seq || !end.hash.equals(head.hash)) {
       return fault('head', `the database’s own end of the chain (${end.seq}) is not that of its records`, head.seq);
     }
+    // Known at the end only: the record of a prune stands somewhere behind what it deleted.
+    const begun = beginningFault({ opening, partFrom, pruned });
+    if (begun) return fault('beginning', begun.what, begun.seq, begun.through);
     ended = true;
     return undefined;
   }
@@ -215,6 +247,7 @@ export async function verifyExport(
     if (number === 1) {
       if (line.type !== 'header') return verdict(fault('malformed', 'the first line is not the header of an export'));
       chain = line.chain;
+      partFrom = line.from;
       continue;
     }
     if (ended) return verdict(fault('malformed', `line ${number} stands behind the end`));

@@ -1,4 +1,4 @@
-import { type Selectable, type SelectQueryBuilder, sql } from 'kysely';
+import { type Kysely, type Selectable, type SelectQueryBuilder, sql } from 'kysely';
 import type { AuditEntry } from '../domain/audit-entry.ts';
 import type { AuditFilter, AuditReader } from '../ports.ts';
 import { toAuditRecord } from './audit-log-row.ts';
@@ -18,9 +18,11 @@ export function createAuditReader(database: Database): AuditReader {
       database.run(async (db) => {
         const found = await db.selectFrom('audit_chains').select('seq').where('chain', '=', chain).executeTakeFirst();
         const head = Number(found?.seq ?? 0);
+        const gone = await goneUpTo(db, chain, head);
         const forwards = 'after' in from;
-        const above = forwards ? from.after : Math.max(0, Math.min(from.before ?? head + 1, head + 1) - 1 - span);
-        const upTo = forwards ? Math.min(head, from.after + span) : Math.min(from.before ?? head + 1, head + 1) - 1;
+        const last = Math.min(('before' in from ? from.before : undefined) ?? head + 1, head + 1) - 1;
+        const above = forwards ? Math.max(from.after, gone) : Math.max(gone, last - span);
+        const upTo = forwards ? Math.min(head, above + span) : last;
         const rows = await filtered(db.selectFrom('audit_log').selectAll(), filter)
           .where('chain', '=', chain)
           .where('seq', '>', String(above))
@@ -29,12 +31,24 @@ export function createAuditReader(database: Database): AuditReader {
           .limit(limit)
           .execute();
         const entries = rows.map(toEntry);
-        const last = entries.length === limit ? entries.at(-1)?.seq : undefined;
-        if (forwards) return { entries, next: last ?? Math.max(upTo, from.after), head };
-        const next = last ?? above + 1;
-        return { entries, next: next > 1 ? next : undefined, head };
+        const full = entries.length === limit ? entries.at(-1)?.seq : undefined;
+        if (forwards) return { entries, next: full ?? Math.max(upTo, from.after), head };
+        const next = full ?? above + 1;
+        return { entries, next: next > gone + 1 ? next : undefined, head };
       }),
   };
+}
+
+/** The last number whose record was deleted by age; 0 where the chain is whole, and the head where nothing is left. */
+async function goneUpTo(db: Kysely<Schema>, chain: string, head: number): Promise<number> {
+  const oldest = await db
+    .selectFrom('audit_log')
+    .select('seq')
+    .where('chain', '=', chain)
+    .orderBy('seq')
+    .limit(1)
+    .executeTakeFirst();
+  return oldest ? Number(oldest.seq) - 1 : head;
 }
 
 type Rows = SelectQueryBuilder<Schema, 'audit_log', Selectable<AuditLogTable>>;

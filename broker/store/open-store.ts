@@ -90,7 +90,8 @@ function logMigrations(log: ServerSettings['log'], migrations: readonly string[]
   if (migrations.length > 0) log.info({ migrations }, 'database brought to this version');
 }
 
-function notCurrent(role: RoleState, [next = '']: readonly string[]): BrokerError {
+/** For a database of an older version. */
+export function notCurrent(role: RoleState, [next = '']: readonly string[]): BrokerError {
   const problem = `the database is not at the version of this broker (it lacks "${next}"), and the role "${role.name}" may not change it: ${howToMigrate}`;
   return new BrokerError('CONFIG_INVALID', { detail: problem, problems: [problem] });
 }

@@ -96,6 +96,14 @@ export async function requireOwner(db: Kysely<Schema>): Promise<RoleState> {
   );
 }
 
+/** Throws CONFIG_INVALID where this connection's role cannot delete from the audit record. */
+export function requirePruner(role: RoleState): void {
+  if (role.mayMigrate) return;
+  throw invalid(
+    `the role "${role.name}" may not delete from the audit record: run \`broker audit prune\` with the owner of the tables in BROKER_MIGRATION_DATABASE_URL (docs/operating.md, "Database roles")`,
+  );
+}
+
 /** Throws CONFIG_INVALID where the server has no role of that name. */
 export async function requireRole(db: Kysely<Schema>, name: string): Promise<void> {
   const { rows } = await sql`select from pg_roles where rolname = ${name}`.execute(db);

@@ -456,7 +456,12 @@ test('the commands: dry run, request, approval, start, and the key destroyed wit
       environment: { ...base, VAULT_TOKEN: login },
       streams: { stdin: Readable.from([]), stdout, stderr },
       version: '1',
-      processes: { serve: unused, migrate: unused, retention: { plan: unused, run: unused } },
+      processes: {
+        serve: unused,
+        migrate: unused,
+        retention: { plan: unused, run: unused },
+        prune: { plan: unused, run: unused },
+      },
       vault: operator,
     });
     const code = await cli(['tenant', ...argv]);

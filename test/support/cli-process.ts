@@ -34,7 +34,12 @@ export async function runHere(env: NodeJS.ProcessEnv, ...words: readonly string[
     environment: env,
     streams: { stdin: Readable.from([]), stdout, stderr },
     version: 'test',
-    processes: { serve: others, migrate: others, retention: { plan: others, run: others } },
+    processes: {
+      serve: others,
+      migrate: others,
+      retention: { plan: others, run: others },
+      prune: { plan: others, run: others },
+    },
     vault: {
       plan: others,
       apply: others,
@@ -68,6 +73,8 @@ export interface RunningCommand {
   readonly said: readonly string[];
   /** Ends it as Ctrl-C does; answers its exit code. */
   interrupt(): Promise<number | null>;
+  /** Ends it at whatever it is doing. */
+  kill(): Promise<void>;
 }
 
 /** Starts a command that goes on until it is interrupted; killed at the end of the scope. */
@@ -89,6 +96,10 @@ export function startCommand(scope: Scope, env: NodeJS.ProcessEnv, ...words: rea
       child.kill('SIGINT');
       await closed;
       return child.exitCode;
+    },
+    async kill() {
+      child.kill('SIGKILL');
+      await closed;
     },
   };
 }

@@ -69,7 +69,12 @@ async function verify(
     environment: {},
     streams: { stdin: Readable.from([]), stdout, stderr },
     version: '1.2.3',
-    processes: { serve: unused, migrate: unused, retention: { plan: unused, run: unused } },
+    processes: {
+      serve: unused,
+      migrate: unused,
+      retention: { plan: unused, run: unused },
+      prune: { plan: unused, run: unused },
+    },
     vault: {
       plan: unused,
       apply: unused,

@@ -20,7 +20,7 @@ async function failing(t: TestContext, code: ErrorCode, url: string): Promise<Re
     environment: { BROKER_URL: url, BROKER_TOKEN_FILE: tokenFile },
     streams: { stdin: Readable.from([]), stdout: new PassThrough(), stderr: new PassThrough() },
     version: '1.2.3',
-    processes: { serve: fail, migrate: fail, retention: { plan: fail, run: fail } },
+    processes: { serve: fail, migrate: fail, retention: { plan: fail, run: fail }, prune: { plan: fail, run: fail } },
     vault: {
       plan: fail,
       apply: fail,

@@ -19,6 +19,7 @@ import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { createCli } from '../../broker/cli/cli.ts';
 import type { Processes, VaultCommands } from '../../broker/cli/command-context.ts';
+import type { PrunableStretch } from '../../broker/domain/audit-prune.ts';
 import { Secret } from '../../broker/domain/secret.ts';
 import { BrokerError } from '../../broker/errors.ts';
 import { startHttpServer } from '../support/http-server.ts';
@@ -46,6 +47,18 @@ const vault: VaultCommands = {
   },
 };
 
+/** What a prune finds. */
+const kept = {
+  before: new Date('2025-01-25T12:00:00Z'),
+  acme: stretch('acme', 3_001, 4_000),
+  installation: stretch('', 1, 7),
+};
+
+function stretch(chain: string, from: number, seq: number): PrunableStretch {
+  const at = new Date('2025-01-20T08:00:00Z');
+  return { from, through: { chain, seq, hash: Buffer.alloc(32, 0xab), at, keyVersion: 1, signature: '' } };
+}
+
 const processes: Processes = {
   serve: async () => {
     throw new BrokerError('CONFIG_INVALID', { problems: ['VAULT_ADDR is not set.', 'BROKER_LISTEN is empty.'] });
@@ -60,6 +73,14 @@ const processes: Processes = {
       onRun(20, 33);
       onRun(33, 33);
       return 33;
+    },
+  },
+  prune: {
+    plan: async () => ({ before: kept.before, due: [kept.acme, kept.installation] }),
+    run: async (onBatch) => {
+      onBatch(1_000, 1_007);
+      onBatch(1_007, 1_007);
+      return { before: kept.before, pruned: [kept.acme, kept.installation] };
     },
   },
 };

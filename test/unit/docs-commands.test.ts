@@ -80,7 +80,12 @@ async function helpFor(words: readonly string[]): Promise<string> {
     environment: {},
     streams: { stdout: terminal, stderr: terminal, stdin: Readable.from([]) },
     version: '0',
-    processes: { serve: unused, migrate: unused, retention: { plan: unused, run: unused } },
+    processes: {
+      serve: unused,
+      migrate: unused,
+      retention: { plan: unused, run: unused },
+      prune: { plan: unused, run: unused },
+    },
     vault: {
       plan: unused,
       apply: unused,

@@ -7,7 +7,7 @@ import { type AuditVerdict, verifyExport } from '../../domain/audit-verify.ts';
 import { readAnchor, readPublicKeys } from '../audit-keys.ts';
 import { CliError, exitCodes } from '../cli-error.ts';
 import { type CommandContext, type OutputOption, withOutput } from '../command-context.ts';
-import type { Fact, Output } from '../output.ts';
+import { type Fact, type Output, showInstant } from '../output.ts';
 
 interface VerifyOptions extends OutputOption {
   readonly publicKey?: string;
@@ -63,7 +63,8 @@ async function sizeOf(file: string): Promise<number> {
 }
 
 function factsOf(verdict: AuditVerdict): readonly Fact[] {
-  const { chain, fault, records, from, to, checkpoints, signedTo, keysFrom, anchorFrom, anchoredTo } = verdict;
+  const { chain, fault, records, from, to, checkpoints, signedTo, keysFrom, anchorFrom, anchoredTo, partFrom } =
+    verdict;
   const source = { auditor: 'yours', file: 'the file’s own', none: 'none' } as const;
   return [
     ['verdict', fault ? 'NOT as it was recorded' : 'ok'],
@@ -73,10 +74,20 @@ function factsOf(verdict: AuditVerdict): readonly Fact[] {
     ],
     ['record of', chain === '' ? 'the installation' : chain],
     ['verified', records === 0 ? 'no record' : `${counted(records, 'record')}, ${from} to ${to}`],
+    ['deleted by age', deletedByAge(verdict)],
+    ['exported', partFrom === undefined ? undefined : `from record ${partFrom} on, as it was asked for`],
     ['signed up to', signedTo === 0 ? 'nothing' : `${signedTo}, by ${counted(checkpoints, 'checkpoint')}`],
     ['public key', source[keysFrom]],
     ['anchor', anchoredTo === undefined ? source[anchorFrom] : `${source[anchorFrom]}, at ${anchoredTo}`],
   ];
+}
+
+/** What the chain itself says of its beginning. */
+function deletedByAge({ pruned }: AuditVerdict): string | undefined {
+  if (!pruned) return undefined;
+  const { through, seq, at, before } = pruned;
+  const [deleted, recorded] = [at, before].map((instant) => showInstant(instant.toISOString()));
+  return `up to ${through}, recorded until ${recorded}; by record ${seq} of ${deleted}`;
 }
 
 function counted(number: number, what: string): string {
@@ -93,7 +104,15 @@ function broken({ fault }: AuditVerdict): CliError {
 }
 
 /** What this verdict does not prove yet. */
-function advise({ to, signedTo, keysFrom }: AuditVerdict, output: Output): void {
+function advise(verdict: AuditVerdict, output: Output): void {
+  const { to, signedTo, keysFrom, from, partFrom, pruned, anchoredTo } = verdict;
+  if (pruned)
+    output.hint('Whether that was old enough is for you to say: compare it with how long records are to be kept.');
+  if (partFrom !== undefined && partFrom > 1)
+    output.hint(`What is before record ${from} was not exported, nor verified.`);
+  if (anchoredTo !== undefined && anchoredTo < from - 1) {
+    output.hint(`The anchor is of record ${anchoredTo}, which is not here: take a newer one.`);
+  }
   if (to > signedTo) {
     output.hint(
       `Records ${signedTo + 1} to ${to} are not signed yet: whoever writes the database could have written them anew.`,

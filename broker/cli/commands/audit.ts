@@ -7,12 +7,13 @@ import { type CommandContext, type OutputOption, withOutput } from '../command-c
 import { instantsIn } from '../instants.ts';
 import { addAuditExportCommand } from './audit-export.ts';
 import { count, type FilterOptions, queryOf, withFilters, withFormat } from './audit-filters.ts';
+import { addAuditPruneCommand } from './audit-prune.ts';
 import { addAuditVerifyCommand } from './audit-verify.ts';
 
 type ListOptions = FilterOptions & OutputOption & { limit: number; before?: number; timeZone: string; wide?: boolean };
 type FollowOptions = FilterOptions & { after?: number; format: AuditFormat };
 
-/** `broker audit list|follow|export|verify|accept-restore` */
+/** `broker audit list|follow|export|verify|prune|accept-restore` */
 export function addAuditCommands(program: Command, context: CommandContext): void {
   const { api, output, version, interrupted } = context;
   const audit = program.command('audit').description('who did, or was refused, what');
@@ -73,6 +74,7 @@ export function addAuditCommands(program: Command, context: CommandContext): voi
 
   addAuditExportCommand(audit, context);
   addAuditVerifyCommand(audit, context);
+  addAuditPruneCommand(audit, context);
 }
 
 /** A SPIFFE ID without its trust domain, which is everybody's. */
