@@ -5,14 +5,15 @@ import { toAuditRecord } from './audit-log-row.ts';
 import type { Database } from './database.ts';
 import type { AuditLogTable, Schema } from './schema.ts';
 
-/** How many places of a chain one page looks through at most, whatever is filtered out: so every page is quick. */
-const span = 20_000;
+const usualSpan = 20_000;
 
 /**
  * Reads chains page by page. A chain is written by one transaction after the other (its head is locked until the commit),
  * so whoever has read it up to its head has missed nothing before.
+ *
+ * One page looks through `span` places of a chain at most, whatever is filtered out: so every page is quick.
  */
-export function createAuditReader(database: Database): AuditReader {
+export function createAuditReader(database: Database, span = usualSpan): AuditReader {
   return {
     page: ({ chain, filter, from, limit }) =>
       database.run(async (db) => {

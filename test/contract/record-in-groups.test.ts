@@ -188,6 +188,27 @@ test('drains what an earlier process has left, without its torn last line, and s
   assert.equal(after.faults.length, 1);
 });
 
+test('a database that says nothing is waited for once, not for each record', async (t) => {
+  const { store } = await useStore(t);
+  let asked = 0;
+  const mute = {
+    ...store,
+    audit: {
+      ...store.audit,
+      appendAll: async () => {
+        asked += 1;
+        await new Promise(() => {});
+      },
+    },
+    // The probe is answered when the test ends.
+    check: () => new Promise<void>((resolve) => t.after(() => resolve())),
+  };
+  const recorder = await startRecorder({ store: mute, directory: await useFolder(t), patienceMs: 20 });
+  for (const record of many(5)) await recorder.append(record);
+  assert.equal(asked, 1);
+  assert.equal(recorder.spool.waiting().records, 5);
+});
+
 test('while anything waits in the spool, what is new goes behind it', async (t) => {
   const { store } = await useStore(t);
   await fill(store);
@@ -197,11 +218,13 @@ test('while anything waits in the spool, what is new goes behind it', async (t) 
   await before.stop();
 
   const [reached, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const asked: unknown[] = [];
   const slow = {
     ...store,
     audit: {
       ...store.audit,
       appendAll: async (records: Parameters<typeof store.audit.appendAll>[0]) => {
+        asked.push(records.map(({ facts }) => facts.n));
         reached.resolve();
         await released.promise;
         await store.audit.appendAll(records);
@@ -212,7 +235,7 @@ test('while anything waits in the spool, what is new goes behind it', async (t) 
   next.start();
   await reached.promise;
   await next.append(release(3));
-  assert.deepEqual(next.groups, { database: [], spool: [1] });
+  assert.deepEqual([next.groups, asked], [{ database: [], spool: [1] }, [[0, 1, 2]]]);
   released.resolve();
   await until('the spool is empty', () => next.spool.isEmpty());
   assert.deepEqual(await recorded({ store }), [0, 1, 2, 3]);

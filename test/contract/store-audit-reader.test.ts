@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AuditFilter, AuditPage, Store } from '../../broker/ports.ts';
+import { createAuditReader } from '../../broker/store/audit-reader.ts';
 import { useStore } from '../support/store.ts';
 import { aRecord, fill, minute } from '../support/store-fixtures.ts';
 
@@ -64,6 +65,29 @@ for (const [what, filter, expected] of filters) {
     );
   });
 }
+
+test('a page that has looked far enough goes on with the next one, and none is lost at the seams', async (t) => {
+  const { store, database } = await useStore(t);
+  await fill(store);
+  await written(store, 13);
+  const reader = createAuditReader(database, 3);
+  const read = async (next: (page: AuditPage) => object | undefined, first: object) => {
+    const found: string[] = [];
+    let from: object | undefined = first;
+    let pages = 0;
+    for (; from; pages += 1) {
+      const page: AuditPage = await reader.page({ chain: 'acme', filter: { caller: 'bob' }, limit: 10, from });
+      found.push(...ids(page));
+      from = next(page);
+    }
+    return { found, pages };
+  };
+  const forwards = await read(({ next = 0, head }) => (next < head ? { after: next } : undefined), { after: 0 });
+  const backwards = await read(({ next }) => (next === undefined ? undefined : { before: next }), {});
+  const bobs = [2, 4, 6, 8, 10, 12].map((n) => `req-${n}`);
+  assert.deepEqual(forwards, { found: bobs, pages: 5 });
+  assert.deepEqual(backwards, { found: bobs.toReversed(), pages: 5 });
+});
 
 test('finds the records of a request by the name that its caller gave it, and of no other', async (t) => {
   const { store } = await useStore(t);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AuditEntry } from '../../broker/domain/audit-entry.ts';
-import type { AuditRecord } from '../../broker/domain/audit-record.ts';
+import type { AuditAction, AuditRecord } from '../../broker/domain/audit-record.ts';
 import type { Person } from '../../broker/domain/caller.ts';
 import { createAuthorize } from '../../broker/flow/authorize.ts';
 import { createReadAudit } from '../../broker/flow/read-audit.ts';
@@ -9,6 +9,7 @@ import type { AuditPage, Store } from '../../broker/ports.ts';
 import { aRecord, start } from '../support/store-fixtures.ts';
 
 const minute = 60_000;
+const span = 5;
 const auditor: Person = {
   kind: 'person',
   subject: 'max',
@@ -28,11 +29,14 @@ function rig() {
     tenants: { find: async (name: string) => ({ name, admins: [], createdAt: start, state: 'active' }) },
     audit: { append: async (record: AuditRecord) => void looks.push(record) },
     auditReader: {
-      page: async ({ from }: { from: { after?: number } }): Promise<AuditPage> => ({
-        entries: entries.filter(({ seq }) => seq > (from.after ?? 0)),
-        next: entries.length,
-        head: entries.length,
-      }),
+      // Looks through so many places at most, as the store does.
+      page: async ({ from: { after = 0 } }: { from: { after?: number } }): Promise<AuditPage> => {
+        const upTo = Math.min(entries.length, after + span);
+        const found = entries.filter(
+          ({ seq, record }) => seq > after && seq <= upTo && record.action !== 'token.release',
+        );
+        return { entries: found, next: upTo, head: entries.length };
+      },
     },
   } as unknown as Store;
   const audit = createReadAudit({
@@ -46,7 +50,8 @@ function rig() {
       }),
     exportAudit: () => assert.fail('nothing is exported'),
   });
-  const add = () => entries.push({ chain: 'acme', seq: entries.length + 1, hash: '', record: aRecord('channel.show') });
+  const add = (action: AuditAction = 'channel.show') =>
+    entries.push({ chain: 'acme', seq: entries.length + 1, hash: '', record: aRecord(action) });
   return { audit, clock, looks, sleeps, add };
 }
 
@@ -100,6 +105,14 @@ test('whoever follows waits for news, and is answered with them', async () => {
   );
   await audit.follow(auditor, { ...look, after: 0, waitMs: 0, signal: none });
   assert.equal(looks.length, 1, 'following does not feed itself');
+});
+
+test('goes through what the filter leaves out without waiting, however much it is', async () => {
+  const { audit, sleeps, add } = rig();
+  for (let n = 0; n < 13; n += 1) add('token.release');
+  add();
+  const answer = await audit.follow(auditor, { ...look, after: 0, waitMs: 20_000, signal: none });
+  assert.deepEqual([answer.entries.map(({ seq }) => seq), sleeps.length], [[14], 0]);
 });
 
 test('waits no longer than was asked for, and answers an empty page', async () => {

@@ -26,6 +26,7 @@ function rig() {
     now: 0,
     away: false,
     unrecorded: false,
+    onRecord: () => {},
     looks: 0,
     faults: 0,
     records: [] as AuditRecord[],
@@ -49,6 +50,7 @@ function rig() {
       append: async (record: AuditRecord) => {
         if (state.unrecorded) throw new BrokerError('AUDIT_UNAVAILABLE');
         state.records.push(record);
+        state.onRecord();
       },
     },
   };
@@ -159,6 +161,8 @@ test('another generation is news, and what has not changed is not told again', a
 test('nothing is told before all channels of a watch are known, however many they are', async () => {
   const { open, settle, watchChannels } = rig();
   const many = Array.from({ length: 1_000 }, (_, n) => idOf(n));
+  open('reader', [idOf(9_000)]);
+  // While that is looked at, more come together than one look takes.
   const others = open('reader', [idOf(5_000)]);
   const watch = open('reader', many);
   await settle();
@@ -182,6 +186,24 @@ test('who may not read a channel learns nothing of it, and is on record once in 
   open('stranger', many.slice(0, 20));
   await settle();
   assert.equal(state.records.length, 40);
+  await watchChannels.stop();
+});
+
+test('what one workload may read opens nothing to another that watches the same channel', async () => {
+  const { open, settle, watchChannels } = rig();
+  const [reader, stranger] = [open('reader', [one]), open('stranger', [one])];
+  await settle();
+  assert.deepEqual(reader.told[0], [{ channel: one, refusal: undefined, generation: 1 }]);
+  assert.deepEqual(stranger.told[0], [{ channel: one, refusal: 'ACCESS_DENIED', generation: 0 }]);
+  await watchChannels.stop();
+});
+
+test('a watch that is closed while its refusal is put on record is told nothing', async () => {
+  const { state, open, settle, watchChannels } = rig();
+  const watch = open('stranger', [one]);
+  state.onRecord = watch.close;
+  await settle();
+  assert.deepEqual([state.records.length, watch.told], [1, []]);
   await watchChannels.stop();
 });
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import type { ChannelStatus } from '../../proto/load.ts';
 import type { SubscriptionListener } from '../../sidecar/broker-connection.ts';
 import { sidecarError } from '../../sidecar/errors.ts';
 import { createSubscription } from '../../sidecar/subscription.ts';
@@ -8,6 +9,7 @@ import { createSubscription } from '../../sidecar/subscription.ts';
 function useSubscription(t: TestContext, random = 0) {
   t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1_780_000_000_000 });
   const streams: { channels: readonly string[]; listener: SubscriptionListener; cancelled: boolean }[] = [];
+  const heard: (readonly ChannelStatus[])[] = [];
   const subscription = createSubscription({
     broker: {
       subscribe(channels, listener) {
@@ -20,7 +22,7 @@ function useSubscription(t: TestContext, random = 0) {
         };
       },
     },
-    onStatus: () => {},
+    onStatus: (channels) => void heard.push(channels),
     log: { info() {}, warn() {}, error() {} },
     now: Date.now,
     random: () => random,
@@ -29,6 +31,7 @@ function useSubscription(t: TestContext, random = 0) {
   return {
     subscription,
     streams,
+    heard,
     open: () => streams.filter(({ cancelled }) => !cancelled).length,
     pass: (milliseconds: number) => t.mock.timers.tick(milliseconds),
   };
@@ -46,6 +49,63 @@ test('opens the next stream beside the old one, which ends when the new one has 
   assert.deepEqual([streams.length, open()], [2, 2]);
   streams[1]?.listener.update(nothing);
   assert.deepEqual([streams[0]?.cancelled, streams[1]?.cancelled], [true, false]);
+});
+
+test('believes nothing of a stream that another has replaced', (t) => {
+  const { subscription, streams, heard, pass } = useSubscription(t);
+  subscription.want(['ch_1']);
+  pass(20);
+  streams[0]?.listener.update(nothing);
+  subscription.renew();
+  pass(0);
+  streams[1]?.listener.update(nothing);
+  assert.equal(heard.length, 2);
+  streams[0]?.listener.update(nothing);
+  assert.equal(heard.length, 2);
+  streams[0]?.listener.ended(sidecarError('BROKER_UNREACHABLE'));
+  pass(20_000);
+  assert.equal(streams.length, 2, 'its end opens no other');
+});
+
+test('the end of a stream whose next is being opened opens no third', (t) => {
+  const { subscription, streams, pass } = useSubscription(t);
+  subscription.want(['ch_1']);
+  pass(20);
+  streams[0]?.listener.update(nothing);
+  subscription.renew();
+  pass(0);
+  streams[0]?.listener.ended(sidecarError('BROKER_UNREACHABLE'));
+  pass(20_000);
+  assert.equal(streams.length, 2);
+  streams[1]?.listener.update(nothing);
+  assert.equal(subscription.silentFor(1_000), undefined);
+});
+
+test('silence is counted from when there is something to hear of, and says the newest reason', (t) => {
+  const { subscription, streams, pass } = useSubscription(t);
+  pass(600_000);
+  subscription.want(['ch_1']);
+  pass(20);
+  assert.equal(subscription.silentFor(10_000), undefined);
+  streams[0]?.listener.ended(sidecarError('BROKER_NOT_TRUSTED'));
+  pass(10_000);
+  streams.at(-1)?.listener.ended(undefined);
+  assert.equal(subscription.silentFor(10_000)?.code, 'BROKER_NOT_TRUSTED');
+});
+
+test('a broker that does not know the call is asked again after five minutes, unless there is another connection', (t) => {
+  const { subscription, streams, pass } = useSubscription(t);
+  subscription.want(['ch_1']);
+  pass(20);
+  streams[0]?.listener.ended(sidecarError('BROKER_TOO_OLD'));
+  pass(299_000);
+  assert.equal(streams.length, 1);
+  pass(2_000);
+  assert.equal(streams.length, 2);
+  streams[1]?.listener.ended(sidecarError('BROKER_TOO_OLD'));
+  subscription.renew();
+  pass(0);
+  assert.equal(streams.length, 3);
 });
 
 test('makes one stream of many changes of the set, and none where nothing changes', (t) => {
