@@ -5,7 +5,17 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { fingerprint } from '../../broker/domain/audit-record.ts';
-import { everybody, nameOf, ofTheChannel, ruledTenant, rules, type Who } from '../support/access-rules.ts';
+import { createDatabase } from '../../broker/store/database.ts';
+import { notify } from '../../broker/store/notify.ts';
+import {
+  everybody,
+  nameOf,
+  ofTheChannel,
+  ruledNotification,
+  ruledTenant,
+  rules,
+  type Who,
+} from '../support/access-rules.ts';
 import { createOwnerBrowser } from '../support/owner-browser.ts';
 import { atEnd } from '../support/scope.ts';
 import { createPerson, type Person } from '../support/vault-people.ts';
@@ -45,6 +55,9 @@ describe('an admin', () => {
       ...change,
     });
     assert.equal(added.status, 201);
+    const database = createDatabase({ url: world.databaseUrl, applicationName: 'test' });
+    await database.transaction((trx) => notify(trx, ruledNotification));
+    await database.close();
     channel = (added.body as { channel: { id: string } }).channel.id;
   });
   after(async () => {

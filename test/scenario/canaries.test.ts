@@ -12,13 +12,22 @@ import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { createOwnerBrowser } from '../support/owner-browser.ts';
+import { until } from '../support/poll.ts';
 import { superuserUrl } from '../support/postgres.ts';
 import { useRedis } from '../support/redis.ts';
 import { useFolder } from '../support/scope.ts';
-import { type Exchange, type Leak, type SecretKind, searchFor, watchSecrets } from '../support/secret-search.ts';
+import {
+  type Exchange,
+  type Leak,
+  type SecretKind,
+  type SecretWatch,
+  searchFor,
+  watchSecrets,
+} from '../support/secret-search.ts';
 import { isReady, readToken, useSidecar } from '../support/sidecar.ts';
 import { useOwnVault } from '../support/vault.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
+import { useWebhookReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts';
 import { useWorld, type World } from '../support/world.ts';
 
 const hour = 3_600_000;
@@ -29,13 +38,19 @@ test('no secret is left anywhere by the whole story', async (t) => {
   const watch = watchSecrets(t);
   const server = await useOwnVault(t);
   const vault = await useSetUpVault(t, server);
+  const webhook = await useWebhookReceiver(t);
   const redis = await useRedis(t, { password: 'canary-redis-password' });
   const world = await useWorld(t, {
     vault,
     redisUrl: redis.url,
     dpop: true,
     client: { rotateRefreshTokens: true },
-    settings: { BROKER_LOG_LEVEL: 'trace' },
+    settings: {
+      BROKER_LOG_LEVEL: 'trace',
+      BROKER_NOTIFICATION_URL: webhook.url,
+      BROKER_NOTIFICATION_CACERT: webhook.caFile,
+      BROKER_NOTIFICATION_ALLOWED_NETWORKS: '127.0.0.0/8',
+    },
   });
   watch.learn('password', 'canary-redis-password');
   watch.learn('password', decodeURIComponent(new URL(world.databaseUrl).password));
@@ -61,6 +76,7 @@ test('no secret is left anywhere by the whole story', async (t) => {
   await world.broker.refreshDue();
   await readToken(sidecar, id);
   await server.unseal();
+  await tellBadly(world, webhook, watch);
   const cliOutput = await badRequests(world, t);
 
   const kinds = new Set(watch.secrets.values());
@@ -79,6 +95,8 @@ test('no secret is left anywhere by the whole story', async (t) => {
     'secret id',
     'data key',
     'password',
+    'signing secret',
+    'link of a notification',
   ];
   assert.deepEqual(
     wanted.filter((kind) => !kinds.has(kind)),
@@ -110,6 +128,49 @@ test('no secret is left anywhere by the whole story', async (t) => {
   ];
   assert.deepEqual(leaks, []);
 });
+
+/** Notifications that a receiver refuses, sends back what it was sent, and takes; their links go to it and nowhere else. */
+async function tellBadly(world: World, webhook: WebhookReceiver, watch: SecretWatch): Promise<void> {
+  for (const byte of [3, 4]) {
+    const secret = `whsec_${Buffer.alloc(32, byte).toString('base64')}`;
+    watch.learn('signing secret', secret);
+    watch.learn('signing secret', secret.replace('whsec_', ''));
+    await world.api('POST', '/v1/notification-secrets', { secret });
+  }
+  const channel = await world.connectedChannel('told');
+  const fault = world.google.faults.add({
+    fault: { kind: 'error', error: 'invalid_grant' },
+    where: refreshes,
+    times: 'always',
+  });
+  webhook.answerWith((response, { body, headers }) => {
+    response.writeHead(302, {
+      location: `https://localhost/?${encodeURIComponent(body)}`,
+      'x-signed': headers['webhook-signature'],
+    });
+    response.end(body);
+  });
+  world.google.advance(hour);
+  await world.broker.refreshDue();
+  await until('the message arrives', () => webhook.received.some(({ event }) => event.subject === channel));
+  fault.clear();
+  const told = async () => {
+    const { notifications } = await world.api<{ notifications: { id: string; last_problem: string; state: string }[] }>(
+      'GET',
+      `/v1/notifications?channel=${channel}`,
+    );
+    return notifications[0];
+  };
+  await until('the refusal is known', async () => (await told())?.last_problem === 'redirect 302');
+  webhook.answerWith((response, { body }) => response.writeHead(200).end(body));
+  await world.api('POST', `/v1/notifications/${(await told())?.id}/resend`);
+  await until('it was taken', async () => (await told())?.state === 'delivered');
+  await world.api('GET', `/v1/notifications/${(await told())?.id}`);
+  assert.ok(webhook.received.length > 1);
+  for (const { event } of webhook.received) {
+    watch.learn('link of a notification', event.data.consent_link?.url.split('/').at(-1));
+  }
+}
 
 /** The owner's way as it should be. */
 async function goodConsent(world: World) {
@@ -252,7 +313,7 @@ async function dumpDatabase(url: string): Promise<string> {
   await client.connect();
   try {
     const { rows: tables } = await client.query<{ name: string }>(
-      `select quote_ident(schemaname) || '.' || quote_ident(tablename) as name from pg_tables where schemaname = 'public'`,
+      `select quote_ident(schemaname) || '.' || quote_ident(tablename) as name from pg_tables where schemaname in ('public', 'graphile_worker')`,
     );
     assert.ok(tables.length >= 6);
     const dumps = [];

@@ -1,4 +1,5 @@
 /** Who may do what in the admin API, as data: each rule is tried as everybody. */
+import { type NewNotification, notificationId } from '../../broker/domain/notification.ts';
 import { oauthClient } from './world.ts';
 
 export type Who = 'operator' | 'auditor' | 'tenant admin' | 'admin by group' | 'owner' | 'channel admin' | 'stranger';
@@ -23,8 +24,17 @@ export interface Rule {
   readonly body?: (who: Who) => object;
   readonly action: string;
   readonly allowed: readonly Who[];
-  readonly refused: 'ACCESS_DENIED' | 'TENANT_NOT_FOUND' | 'CHANNEL_NOT_FOUND';
+  readonly refused: 'ACCESS_DENIED' | 'TENANT_NOT_FOUND' | 'CHANNEL_NOT_FOUND' | 'NOTIFICATION_NOT_FOUND';
 }
+
+/** The notification that the rules are about. */
+export const ruledNotification: NewNotification = {
+  type: 'oauth_client.incident',
+  occasion: 'ruled',
+  at: new Date('2026-03-01T12:00:00Z'),
+  tenant: ruledTenant,
+  oauthClient,
+};
 
 /** The name of the person. */
 export const nameOf = (who: Who): string => who.replaceAll(' ', '-');
@@ -104,6 +114,47 @@ export const rules: readonly Rule[] = [
     path: () => `/v1/oauth-clients/${oauthClient}/secrets/retire`,
     body: () => ({ force: true }),
     action: 'oauth-client.retire-secret',
+    allowed: ['operator'],
+    refused: 'ACCESS_DENIED',
+  },
+  {
+    act: 'list the notifications of a tenant',
+    method: 'GET',
+    path: () => `/v1/notifications?tenant=${ruledTenant}`,
+    action: 'notification.list',
+    allowed: ['operator', ...ofTheTenant],
+    refused: 'ACCESS_DENIED',
+  },
+  {
+    act: 'list the notifications of all tenants, or of their own',
+    method: 'GET',
+    path: () => '/v1/notifications?state=dead',
+    action: 'notification.list',
+    allowed: ['operator', ...ofTheTenant],
+    refused: 'ACCESS_DENIED',
+  },
+  {
+    act: 'show a notification',
+    method: 'GET',
+    path: () => `/v1/notifications/${notificationId(ruledNotification)}`,
+    action: 'notification.show',
+    allowed: ['operator', ...ofTheTenant],
+    refused: 'NOTIFICATION_NOT_FOUND',
+  },
+  {
+    act: 'have a notification delivered again',
+    method: 'POST',
+    path: () => `/v1/notifications/${notificationId(ruledNotification)}/resend`,
+    action: 'notification.resend',
+    allowed: ['operator', ...ofTheTenant],
+    refused: 'NOTIFICATION_NOT_FOUND',
+  },
+  {
+    act: 'change the signing secret of notifications',
+    method: 'POST',
+    path: () => '/v1/notification-secrets',
+    body: () => ({ secret: `whsec_${Buffer.alloc(32, 5).toString('base64')}` }),
+    action: 'notification.set-secret',
     allowed: ['operator'],
     refused: 'ACCESS_DENIED',
   },

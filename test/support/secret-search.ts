@@ -21,7 +21,9 @@ export type SecretKind =
   | 'Vault token'
   | 'secret id'
   | 'data key'
-  | 'password';
+  | 'password'
+  | 'signing secret'
+  | 'link of a notification';
 
 /** An HTTP exchange of this process with one of our servers. */
 export interface Exchange {
