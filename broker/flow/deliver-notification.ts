@@ -13,7 +13,7 @@ import { cloudEvent, type EventLink } from '../domain/cloud-event.ts';
 import { nextTry } from '../domain/delivery-schedule.ts';
 import { asksForConsent, isOutdated } from '../domain/notification.ts';
 import { Secret } from '../domain/secret.ts';
-import { asBrokerError } from '../errors.ts';
+import { asBrokerError, BrokerError } from '../errors.ts';
 import type {
   Clock,
   DeliveryClaim,
@@ -91,10 +91,18 @@ export function createDeliverNotification(deps: DeliverDeps): DeliverNotificatio
   async function prepare(caller: Scheduler, notification: StoredNotification) {
     const channel = notification.channel ? await store.channels.find(notification.channel) : undefined;
     if (channel && isOutdated(notification, channel)) return 'outdated';
+    if (channel && asksForConsent(notification)) await refuseFrozen(channel.oauthClient);
     const secrets = await signingSecrets.current();
     const link = channel && (await linkFor(caller, notification, channel));
     const body = new Secret(cloudEvent(notification, deps.publicUrl, channel, link));
     return { id: notification.id, body, at: clock.now(), secrets };
+  }
+
+  /** What is our OAuth client's trouble is not told to owners; when it has passed, most of it is true no more. */
+  async function refuseFrozen(oauthClient: string): Promise<void> {
+    const open = await store.clientIncidents.open();
+    if (!open.some((incident) => incident.oauthClient === oauthClient)) return;
+    throw new BrokerError('OAUTH_CLIENT_FROZEN', { detail: `an incident of ${oauthClient} is open` });
   }
 
   async function linkFor(

@@ -210,6 +210,36 @@ test('a fault of ours asks nobody, makes no link and is not counted', async (t) 
   assert.deepEqual(await actsOn(told.store, 'ch_1'), ['channel.add', 'channel.state']);
 });
 
+test('while its OAuth client has an incident an owner is asked for nothing; after that, for what is still true', async (t) => {
+  const told = await useDeadChannel(t);
+  const suspicion = { oauthClient: 'uploads', channel: 'ch_1', generation: 1, error: 'invalid_client', at: minute(5) };
+  const opened = () => aRecord('oauth-client.incident', { tenant: undefined });
+  await told.store.clientIncidents.rejected(suspicion, opened);
+  await told.store.clientIncidents.rejected({ ...suspicion, at: minute(6) }, opened);
+  told.clock.advance(2 * 60 * second);
+  await told.notifier.runOnce();
+  assert.deepEqual(
+    told.webhook.received.map(({ event }) => event.type),
+    ['token-broker.oauth_client.incident'],
+  );
+  assert.equal((await told.store.notifications.find(told.id))?.lastProblem, 'OAUTH_CLIENT_FROZEN');
+  const end = { oauthClient: 'uploads', kind: 'client_rejected', at: minute(9), by: 'alice' } as const;
+  await told.store.clientIncidents.end(
+    { ...end, ending: 'thawed' },
+    () => aRecord('oauth-client.incident-end', { tenant: undefined }),
+    (channel) => aRecord('channel.state', { channel }),
+  );
+  told.clock.advance(3 * 60 * second);
+  await told.notifier.runOnce();
+  assert.deepEqual(
+    told.webhook.received
+      .slice(1)
+      .map(({ event }) => event.type)
+      .toSorted(),
+    ['token-broker.channel.needs_reconsent', 'token-broker.oauth_client.recovered'],
+  );
+});
+
 test('two brokers that look at the same time send one message', async (t) => {
   const told = await useDeadChannel(t);
   const others = [createNotifier(told.parts), createNotifier(told.parts)];
