@@ -333,8 +333,14 @@ async function dumpRedis(url: string): Promise<Buffer> {
   try {
     const keys = await client.keys('*');
     assert.ok(keys.length > 0, 'nothing is in Redis');
-    const values = await Promise.all(keys.map((key) => client.getBuffer(key)));
-    return Buffer.concat([Buffer.from(keys.join('\n')), ...values.map((value) => value ?? Buffer.alloc(0))]);
+    const values = await Promise.all(
+      keys.map(async (key) =>
+        (await client.type(key)) === 'hash'
+          ? Buffer.from(JSON.stringify(await client.hgetall(key)))
+          : ((await client.getBuffer(key)) ?? Buffer.alloc(0)),
+      ),
+    );
+    return Buffer.concat([Buffer.from(keys.join('\n')), ...values]);
   } finally {
     client.disconnect();
   }
