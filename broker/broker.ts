@@ -333,6 +333,8 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     refreshConcurrency: config.refresh.concurrency,
     admission,
     incidents,
+    rateLimits,
+    forcedRate: forcedRate(config.refresh.forcedPerMinute),
     regions: () => serveRegions.regions(),
     replica,
     activeWindowMs: config.refresh.activeWindowMs,
@@ -499,6 +501,11 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
 /** A second's worth may go at once; however often Google complains, one request a second is left. */
 function clientRate(perSecond: number): BucketRules {
   return { ratePerSecond: perSecond, burst: perSecond, slowestPerSecond: 1 };
+}
+
+/** A minute's worth may come at once. */
+function forcedRate(perMinute: number): BucketRules {
+  return { ratePerSecond: perMinute / 60, burst: perMinute, slowestPerSecond: perMinute / 60 };
 }
 
 /** Without a certificate that is valid no sidecar can connect. */

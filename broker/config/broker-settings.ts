@@ -245,6 +245,12 @@ export const brokerSettings = z.object({
       'How many refreshes a second Google is asked for with one OAuth client in one region, all replicas together. Halved by itself where Google says that it is too much.',
       { default: '500' },
     ),
+    forcedPerMinute: setting(
+      'BROKER_FORCED_REFRESHES',
+      is.count(1, 100_000),
+      'How many refreshes a minute one workload gets by asking for more life than a token has left that is fresh enough for everybody else. Beyond that it is served the token as it is.',
+      { default: '60' },
+    ),
     replicas: setting(
       'BROKER_REPLICAS',
       is.count(1, 1_000),

@@ -1,6 +1,7 @@
 /** All flows, wired to their ports, in the order of a channel's life. */
 import type { ExpiringSettings } from '../domain/expiring.ts';
 import type { RandomBytes } from '../domain/identifier.ts';
+import type { BucketRules } from '../domain/token-bucket.ts';
 import type {
   AccessTokenCache,
   Admission,
@@ -12,6 +13,7 @@ import type {
   DpopKeys,
   NotificationReceiver,
   OAuthClientSecrets,
+  RateLimits,
   RefreshTokenSpool,
   SigningSecrets,
   Store,
@@ -117,6 +119,9 @@ export interface FlowDeps {
   /** The limits of each OAuth client. */
   readonly admission: Admission;
   readonly incidents: OAuthClientIncidents;
+  readonly rateLimits: RateLimits;
+  /** Of forced refreshes of one workload. */
+  readonly forcedRate: BucketRules;
   /** The regions that this replica serves now; undefined for every one. */
   readonly regions: () => readonly string[] | undefined;
   /** The name of this replica. */

@@ -13,8 +13,17 @@ import { isFreshEnough } from '../domain/refresh-schedule.ts';
 import { releaseVerdict } from '../domain/release.ts';
 import { missingScopes } from '../domain/scope.ts';
 import type { Secret } from '../domain/secret.ts';
+import type { BucketRules } from '../domain/token-bucket.ts';
 import { asBrokerError, BrokerError } from '../errors.ts';
-import type { AccessTokenCache, CachedToken, Clock, ReadableChannel, ReadableGrant, Store } from '../ports.ts';
+import type {
+  AccessTokenCache,
+  CachedToken,
+  Clock,
+  RateLimits,
+  ReadableChannel,
+  ReadableGrant,
+  Store,
+} from '../ports.ts';
 import type { Authorize } from './authorize.ts';
 import { invalid } from './input.ts';
 import type { LookUpReadable } from './look-up-readable.ts';
@@ -58,8 +67,12 @@ export function createGetAccessToken(deps: {
   clock: Clock;
   /** Waits; ends early when the signal fires. */
   sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  rateLimits: Pick<RateLimits, 'take'>;
+  /** Of one workload, all replicas together: refreshes of tokens that are fresh enough for everybody else. */
+  forcedRate: BucketRules;
 }) {
-  const { authorize, store, lookUpReadable, cache, refreshChannel, onUsed, clock, sleep } = deps;
+  const { authorize, store, lookUpReadable, cache, refreshChannel, onUsed, clock, sleep, rateLimits, forcedRate } =
+    deps;
 
   return async (caller: Workload, request: AccessTokenRequest): Promise<ReleasedToken> => {
     if (request.reason.length > 256) throw invalid('reason: at most 256 characters');
@@ -92,6 +105,13 @@ export function createGetAccessToken(deps: {
     return { accessToken: token.accessToken, expiresAt: token.expiresAt, scopes, youtubeChannelId, generation };
   };
 
+  /** A worker that asks for more life than the broker would take care of is heard so often in a minute and no more. */
+  async function requireForcedTurn({ spiffeId }: Workload): Promise<void> {
+    const { granted, waitMs } = await rateLimits.take(`forced ${spiffeId}`, '', forcedRate, 0);
+    if (granted) return;
+    throw new BrokerError('RATE_LIMITED', { detail: 'forced refreshes', retryAfter: Math.ceil(waitMs / 1_000) });
+  }
+
   async function find(
     caller: Workload,
     request: AccessTokenRequest,
@@ -108,6 +128,9 @@ export function createGetAccessToken(deps: {
     const isUsable = () =>
       cached !== undefined && cached.expiresAt.getTime() - clock.now().getTime() >= leastUsefulSeconds * 1000;
     try {
+      const isForced =
+        cached && isFreshEnough({ ...cached, refreshedAt: grant.refreshedAt }, now, defaultMinTtlSeconds);
+      if (isForced) await requireForcedTurn(caller);
       if (!canRefresh) throw new BrokerError('STORE_UNAVAILABLE', { detail: 'nothing is refreshed without it' });
       return {
         token: await refresh(caller, request, isUsable()),

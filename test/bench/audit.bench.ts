@@ -13,6 +13,7 @@ import { setTimeout as timer } from 'node:timers/promises';
 import pg from 'pg';
 import { createAccessTokenCache } from '../../broker/cache/access-token-cache.ts';
 import { createInProcessAccessTokenCache } from '../../broker/cache/in-process.ts';
+import { createInProcessRateLimits } from '../../broker/cache/rate-limits.ts';
 import { createRedis } from '../../broker/cache/redis.ts';
 import { withFallback } from '../../broker/cache/with-fallback.ts';
 import type { AuditRecord } from '../../broker/domain/audit-record.ts';
@@ -105,6 +106,8 @@ export const bench: Bench = {
       },
     };
     const getAccessToken = createGetAccessToken({
+      rateLimits: createInProcessRateLimits({ clock }),
+      forcedRate: { ratePerSecond: 1, burst: 1, slowestPerSecond: 1 },
       authorize: createAuthorize({ store: recorded, clock, operatorsGroup: 'operators', auditorsGroup: 'auditors' }),
       store: recorded,
       lookUpReadable: createLookUpReadable({ store, presence: recorder.presence, clock }),

@@ -62,7 +62,7 @@ export function addIncidentCommands(oauthClient: Command, { api, output }: Comma
       output.facts([
         ['OAuth client', name],
         ['incident', `${kind}, ${believe ? 'believed' : 'thawed'}`],
-        ['active again', answer.restored.length > 0 ? answer.restored.join(' ') : 'none had to be put back'],
+        ['active again', answer.restored.length > 0 ? answer.restored.join(' ') : 'none'],
       ]);
       if (believe)
         output.hint('Owners whose consent is dead are told now: broker channel list --state needs_reconsent');

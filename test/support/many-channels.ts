@@ -1,0 +1,60 @@
+/** Active channels in numbers, without an owner's clicks: granted by the practice Google, encrypted by Vault, stored. */
+import { refreshTokenHash } from '../../broker/domain/identifier.ts';
+import { Secret } from '../../broker/domain/secret.ts';
+import { createTenantKeys } from '../../broker/vault/tenant-keys.ts';
+import { aGrant, anActiveChannel, aRecord } from './store-fixtures.ts';
+import { tenant, type World } from './world.ts';
+
+const scope =
+  'openid email https://www.googleapis.com/auth/youtube.upload https://www.googleapis.com/auth/youtube.readonly';
+
+/** An OAuth client at the practice Google and in the broker, beside the usual one; answers its `client_id`. */
+export async function addClient(world: World, name: string): Promise<string> {
+  const clientId = `${name}.apps.example`;
+  world.google.addClient({ clientId, clientSecret: `${name}-secret`, redirectUris: [world.broker.redirectUri] });
+  const added = { name, client_id: clientId, client_secret: `${name}-secret`, dpop: false };
+  await world.api('POST', '/v1/oauth-clients', added);
+  return clientId;
+}
+
+/** Each of an account of its own, `NAME-N@example.com`, due at `dueAt`; answers their ids. */
+export async function addChannels(
+  world: World,
+  given: {
+    readonly name: string;
+    readonly oauthClient: string;
+    readonly clientId: string;
+    readonly count: number;
+    readonly dueAt?: Date;
+    readonly region?: string;
+  },
+): Promise<readonly string[]> {
+  const { name, oauthClient, clientId, count, region = 'default' } = given;
+  const keys = createTenantKeys({ vault: await world.vault.asBroker(), transit: world.vault.layout.mounts.transit });
+  const at = new Date(world.google.now());
+  const dueAt = given.dueAt ?? new Date(at.getTime() + 1_000);
+  return Promise.all(
+    Array.from({ length: count }, async (_, index) => {
+      const id = `ch_${`${name}${index}`.replaceAll(/[^0-9a-z]|[ilou]/g, 'x').padStart(26, '0')}`;
+      const email = accountOf(name, index);
+      const youtube = { id: `UC${name}${index}`, title: `${name} ${index}` };
+      world.google.addAccount({ email, channels: [{ ...youtube, kind: 'personal' }] });
+      const granted = world.google.grant({ clientId, account: email, scope });
+      const refreshToken = new Secret(granted.refreshToken);
+      const grant = aGrant({
+        refreshTokenEncrypted: await keys.encrypt({ tenant, channel: id, generation: 1 }, refreshToken),
+        refreshTokenHash: refreshTokenHash(refreshToken),
+        ...{ dpopKeyVersion: undefined, scopes: scope.split(' '), googleSubject: granted.sub },
+        ...{ youtubeChannelId: youtube.id, youtubeTitle: youtube.title, consentedAt: at, refreshDueAt: dueAt },
+      });
+      const channel = anActiveChannel({ id, tenant, name: `${name}-${index}`, oauthClient, region, grant });
+      const dated = { ...channel, createdAt: at, updatedAt: at };
+      await world.store.channels.create(dated, aRecord('channel.add', { tenant, channel: id }));
+      return id;
+    }),
+  );
+}
+
+export function accountOf(name: string, index: number): string {
+  return `${name}-${index}@example.com`;
+}
