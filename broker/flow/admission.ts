@@ -128,7 +128,9 @@ export function createAdmission(deps: AdmissionDeps): Admission {
   /** What Google's answer says about the whole OAuth client. */
   async function heed(client: string, region: string, error: unknown): Promise<void> {
     if (!(error instanceof RefreshRefused)) return;
-    const { class: failure, retryAfter } = error.failure;
+    const { class: failure, error: code, retryAfter } = error.failure;
+    // It was asked about twice.
+    if (code === 'invalid_grant') await rateLimits.take(client, region, rules, longestClosureMs);
     if (failure !== 'rate_limited' && retryAfter === undefined) return;
     const closedMs = Math.min(longestClosureMs, Math.max(shortestClosureMs, (retryAfter ?? 0) * 1_000));
     emptyUntil.set(client, new Date(clock.now().getTime() + closedMs));
