@@ -23,6 +23,7 @@ import { createRecordInGroups, type RecordInGroups } from './flow/record-in-grou
 import { createServeRegions } from './flow/serve-regions.ts';
 import type { WatchChannels } from './flow/watch-channels.ts';
 import { createAuthorizationServer } from './google/authorization-server.ts';
+import { createSecurityEventTokens } from './google/security-event-tokens.ts';
 import { createYouTube } from './google/youtube.ts';
 import { type BrokerIdentity, type BrokerIdentitySource, startBrokerIdentity } from './grpc/broker-identity.ts';
 import { createIdentifyPeer } from './grpc/peer.ts';
@@ -294,6 +295,15 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     onFault,
   });
 
+  const securityEventTokens = createSecurityEventTokens({
+    settings: {
+      issuer: config.google.issuer,
+      configurationUrl: config.google.riscConfigurationUrl,
+      deadlineMs: googleDeadlineMs,
+    },
+    clock,
+  });
+
   const flows = createFlows({
     store,
     presence,
@@ -305,6 +315,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     auditAnchors,
     google,
     youtube,
+    securityEventTokens,
     cache,
     clock,
     random,
@@ -316,6 +327,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     onClockJump: (jumpMs, replanned) =>
       log.warn({ jumpMs, replanned }, 'the clock jumped: the refreshes are planned anew'),
     onRefreshed: metrics.refreshed,
+    onSecurityEvent: metrics.securityEvent,
     onHearing: (hears, err) => {
       metrics.hearing(hears);
       if (hears) log.info({}, 'changes in the database are heard of');

@@ -354,6 +354,13 @@ export const errorTable = {
     sentence: 'The token is being refreshed.',
     next: 'Try again in a few seconds.',
   },
+  SECURITY_EVENT_REJECTED: {
+    http: 400,
+    grpc: 'INVALID_ARGUMENT',
+    retry: false,
+    sentence: 'This is not a security event that Google signed for one of our OAuth clients.',
+    next: 'Check that the receiver is registered by the right Google project, and the settings BROKER_GOOGLE_…',
+  },
   RATE_LIMITED: {
     http: 429,
     grpc: 'RESOURCE_EXHAUSTED',

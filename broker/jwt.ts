@@ -2,7 +2,7 @@
  * Checks signed tokens of an OpenID provider: admins' identity tokens and Google's ID tokens alike. The only place that
  * imports jose. Asymmetric algorithms only (RFC 8725 §3.1); issuer and audience are always checked.
  */
-import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { compactVerify, createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import * as z from 'zod';
 import type { Secret } from './domain/secret.ts';
 import { BrokerError } from './errors.ts';
@@ -34,11 +34,7 @@ export function createJwtVerifier(options: JwtVerifierOptions): VerifyJwt {
   let keys: Promise<JWTVerifyGetKey> | undefined;
 
   async function findKeys(): Promise<JWTVerifyGetKey> {
-    const uri = options.jwksUri ?? (await discover(options));
-    return createRemoteJWKSet(new URL(uri), {
-      timeoutDuration: options.deadlineMs,
-      [customFetch]: (url, init) => fetch(url, { ...init, redirect: 'error' }),
-    });
+    return remoteKeys(options.jwksUri ?? (await discover(options)), options.deadlineMs);
   }
 
   return async (jwt, expected = {}) => {
@@ -87,6 +83,40 @@ async function verify(
       cause: error,
     });
   }
+}
+
+/**
+ * The keys at an address: fetched when they are needed, kept for ten minutes, and fetched again for a key that is not among
+ * them, at most once in thirty seconds.
+ */
+function remoteKeys(uri: string, deadlineMs: number): JWTVerifyGetKey {
+  return createRemoteJWKSet(new URL(uri), {
+    timeoutDuration: deadlineMs,
+    [customFetch]: (url, init) => fetch(url, { ...init, redirect: 'error' }),
+  });
+}
+
+/** Answers the signed bytes; undefined where the signature is not one of the keys'. Throws where the keys cannot be had. */
+export type VerifySignature = (jws: string) => Promise<Uint8Array | undefined>;
+
+/** Checks signatures with the keys at `jwksUri` and looks at no claim: for tokens that are no JWT of a session. */
+export function createSignatureVerifier({
+  jwksUri,
+  deadlineMs,
+}: {
+  jwksUri: string;
+  deadlineMs: number;
+}): VerifySignature {
+  const keys = remoteKeys(jwksUri, deadlineMs);
+  return async (jws) => {
+    try {
+      return (await compactVerify(jws, keys, { algorithms })).payload;
+    } catch (error) {
+      if (error instanceof errors.JOSEError && !(error instanceof errors.JWKSTimeout) && !isKeyFetch(error))
+        return undefined;
+      throw error;
+    }
+  };
 }
 
 /** jose reports an answer of the JWKS endpoint that is not 200 or not JSON by its generic class. */

@@ -17,6 +17,7 @@ export type * from './ports/refresh-queue.ts';
 export type * from './ports/replicas.ts';
 export type * from './ports/retention.ts';
 export type * from './ports/revocation.ts';
+export type * from './ports/security-events.ts';
 export type * from './ports/shred.ts';
 export type * from './ports/spool.ts';
 export type * from './ports/store.ts';

@@ -222,6 +222,12 @@ export const brokerSettings = z.object({
     jwksUrl: setting('BROKER_GOOGLE_JWKS_URL', is.url, 'The keys that ID tokens are signed with.', {
       default: 'https://www.googleapis.com/oauth2/v3/certs',
     }),
+    riscConfigurationUrl: setting(
+      'BROKER_GOOGLE_RISC_CONFIGURATION_URL',
+      is.url,
+      'Where Google says which keys its security events are signed with (docs/security-events.md).',
+      { default: `${google}/.well-known/risc-configuration` },
+    ),
     youtubeUrl: setting('BROKER_GOOGLE_YOUTUBE_URL', is.url, 'The YouTube Data API.', {
       default: 'https://www.googleapis.com',
     }),

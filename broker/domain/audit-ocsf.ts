@@ -78,7 +78,7 @@ function classOf(kind: AuditActionKind): Json {
 }
 
 /** `type_id` of the schema's user object: unknown, user, system. */
-const userTypes = { anonymous: 0, person: 1, owner: 1, workload: 3, scheduler: 3 } as const;
+const userTypes = { anonymous: 0, person: 1, owner: 1, workload: 3, scheduler: 3, google: 3 } as const;
 
 function userOf(record: AuditRecord): Json {
   return { uid: record.caller, name: record.caller, type_id: userTypes[record.callerKind] };

@@ -1,5 +1,5 @@
 /** Whoever a flow runs for. Every flow takes one: forgetting to check is a compile error. */
-export type Caller = Person | Workload | Owner | Scheduler;
+export type Caller = Person | Workload | Owner | Scheduler | Google;
 
 /** A person known to the identity provider. */
 export interface Person {
@@ -38,6 +38,13 @@ export interface Scheduler {
   readonly requestId: string;
 }
 
+/** Google, proven by its signature under a security event. */
+export interface Google {
+  readonly kind: 'google';
+  readonly ip: string | undefined;
+  readonly requestId: string;
+}
+
 /** The caller's name in the audit record. */
 export function callerName(caller: Caller): string {
   switch (caller.kind) {
@@ -49,6 +56,8 @@ export function callerName(caller: Caller): string {
       return 'channel owner';
     case 'scheduler':
       return 'scheduler';
+    case 'google':
+      return 'google';
   }
 }
 

@@ -34,6 +34,14 @@ export type StateReason =
   | 'consented'
   | 'newer_token_stored'
   | 'grant_revoked_or_expired'
+  | 'grant_revoked'
+  | 'grant_expired'
+  | 'testing_mode_expired'
+  | 'idle_six_months'
+  | 'token_limit'
+  | 'account_disabled'
+  | 'scope_reduced'
+  | 'channel_drift'
   | 'session_control'
   | 'admin_policy_enforced'
   | 'sibling_revoked'
@@ -81,6 +89,12 @@ export interface Grant {
   readonly refreshTokenEncrypted: string;
   /** Base64 of SHA-512 of SHA-512 of the refresh token: how Google names it in security events. */
   readonly refreshTokenHash: string;
+  /** SHA-256 of its first 16 characters, its other name there; absent until it was in clear once since this is kept. */
+  readonly refreshTokenPrefixHash?: string;
+  /** When it ends by itself, where Google said so (time-based access). */
+  readonly refreshTokenExpiresAt?: Date;
+  /** The newest security event about this grant, by the last part of its type. */
+  readonly securityEvent?: { readonly type: string; readonly at: Date };
   /** Transit key version that signs this grant's DPoP proofs; undefined where it is not bound. */
   readonly dpopKeyVersion: number | undefined;
   readonly scopes: readonly string[];

@@ -38,6 +38,27 @@ export function hashSecret(secret: Secret<string>): string {
   return createHash('sha256').update(secret.reveal()).digest('base64url');
 }
 
+/** How Google names a refresh token in security events; what is stored to find it by. Neither tells the token. */
+export interface TokenNames {
+  readonly refreshTokenHash: string;
+  readonly refreshTokenPrefixHash: string;
+}
+
+export function tokenNames(token: Secret<string>): TokenNames {
+  return {
+    refreshTokenHash: refreshTokenHash(token),
+    refreshTokenPrefixHash: tokenPrefixHash(token.reveal().slice(0, namedPrefixLength)),
+  };
+}
+
+/** So much of a token is its prefix in security events. */
+export const namedPrefixLength = 16;
+
+/** Base64url SHA-256 of a refresh token's first 16 characters: a part of a token in clear is not kept either. */
+export function tokenPrefixHash(prefix: string): string {
+  return createHash('sha256').update(prefix).digest('base64url');
+}
+
 /** Base64 of SHA-512 of SHA-512: how Google names a refresh token in security events (`hash_base64_sha512_sha512`). */
 export function refreshTokenHash(token: Secret<string>): string {
   const once = createHash('sha512').update(token.reveal()).digest();

@@ -12,7 +12,7 @@ export type FailureClass =
   | 'admin_policy'
   /** `use_dpop_nonce` a second time, or `invalid_dpop_proof`: our key, clock or bug. */
   | 'dpop_rejected'
-  /** `invalid_client`, `unauthorized_client`, `deleted_client`: our OAuth client, never the owner. */
+  /** `invalid_client`, `unauthorized_client`, `deleted_client`, `disabled_client`: our OAuth client, never the owner. */
   | 'client_rejected'
   /** 429, or Google's human 403 page: slow down. */
   | 'rate_limited'
@@ -86,6 +86,7 @@ function classOf(status: number, error: string | undefined, subtype: string | un
     case 'invalid_client':
     case 'unauthorized_client':
     case 'deleted_client':
+    case 'disabled_client':
       return 'client_rejected';
     case 'temporarily_unavailable':
     case 'server_error':

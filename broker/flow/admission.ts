@@ -8,7 +8,7 @@ import type { BucketRules } from '../domain/token-bucket.ts';
 import { BrokerError, type ErrorCode } from '../errors.ts';
 import type { Admission, Clock, RateLimits } from '../ports.ts';
 import { type Bulwark, createBulwark } from '../resilience.ts';
-import { RefreshRefused } from './perform-refresh.ts';
+import { RefreshRefused } from './refresh-verdict.ts';
 
 /** Whoever would wait longer for a token of the bucket is sent away: a slot is worth more. */
 const patienceMs = 2_000;

@@ -13,7 +13,7 @@ import { type AuthorizationResponse, parseAuthorizationResponse } from '../domai
 import type { Owner } from '../domain/caller.ts';
 import { type Channel, nextGeneration } from '../domain/channel.ts';
 import { type Consent, type ConsentFailure, verifierGeneration } from '../domain/consent.ts';
-import { hashSecret, refreshTokenHash } from '../domain/identifier.ts';
+import { hashSecret, tokenNames } from '../domain/identifier.ts';
 import { missingScopes } from '../domain/scope.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { TokenEndpointFailure } from '../domain/token-endpoint-failure.ts';
@@ -144,7 +144,8 @@ export function createCompleteConsent(deps: {
         consentId: token.consentId,
         generation,
         refreshTokenEncrypted: await persist(() => keys.encrypt({ tenant, channel, generation }, refreshToken)),
-        refreshTokenHash: refreshTokenHash(refreshToken),
+        ...tokenNames(refreshToken),
+        refreshTokenExpiresAt: token.refreshTokenExpiresAt,
         dpopKeyVersion: token.dpopKeyVersion,
         scopes: token.scopes,
         receivedAt: token.receivedAt,
@@ -177,6 +178,7 @@ export function createCompleteConsent(deps: {
       ...target,
       generation,
       refreshToken,
+      refreshTokenExpiresAt: tokens.refreshTokenExpiresAt,
       receivedAt,
       consentId: consent.id,
       dpopKeyVersion: tokens.dpopKeyVersion,

@@ -2,7 +2,7 @@ import { auditRecord } from '../domain/audit-record.ts';
 import type { Scheduler } from '../domain/caller.ts';
 import type { Channel } from '../domain/channel.ts';
 import type { Consent } from '../domain/consent.ts';
-import { refreshTokenHash } from '../domain/identifier.ts';
+import { tokenNames } from '../domain/identifier.ts';
 import type { Secret } from '../domain/secret.ts';
 import type {
   AuthorizationServer,
@@ -98,7 +98,7 @@ export function createFinishConsents(deps: {
     try {
       const stored = {
         refreshTokenEncrypted: await persist(() => keys.encrypt({ ...target, generation }, refreshToken)),
-        refreshTokenHash: refreshTokenHash(refreshToken),
+        ...tokenNames(refreshToken),
       };
       await persist(() => store.channels.rotateToken({ ...rotated, ...stored }, record));
       await entry?.remove();

@@ -15,6 +15,7 @@ import type {
   OAuthClientSecrets,
   RateLimits,
   RefreshTokenSpool,
+  SecurityEventTokens,
   SigningSecrets,
   Store,
   TenantKeys,
@@ -52,6 +53,7 @@ import type { OAuthClientIncidents } from './oauth-client-incidents.ts';
 import { createPerformRefresh, type RefreshDeps } from './perform-refresh.ts';
 import { createPlanRefresh } from './plan-refresh.ts';
 import { createReadAudit } from './read-audit.ts';
+import { createReceiveSecurityEvent } from './receive-security-event.ts';
 import { createRecordDeniedIdentity } from './record-denied-identity.ts';
 import { createRecordLogin } from './record-login.ts';
 import { createRecordRefusals } from './record-refusals.ts';
@@ -91,6 +93,7 @@ export interface FlowDeps {
   readonly secrets: OAuthClientSecrets;
   readonly google: AuthorizationServer;
   readonly youtube: YouTube;
+  readonly securityEventTokens: SecurityEventTokens;
   readonly cache: AccessTokenCache;
   readonly clock: Clock;
   readonly random: RandomBytes;
@@ -99,6 +102,7 @@ export interface FlowDeps {
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
   readonly newRequestId: () => string;
   readonly onRefreshed: RefreshDeps['onRefreshed'];
+  readonly onSecurityEvent: (type: string) => void;
   readonly onHearing: (hears: boolean, error?: Error) => void;
   readonly onChanges: (count: number) => void;
   readonly onWatches: (open: number) => void;
@@ -253,6 +257,12 @@ export function createFlows(raw: FlowDeps) {
       },
     }),
 
+    receiveSecurityEvent: createReceiveSecurityEvent({
+      ...deps,
+      tokens: given.securityEventTokens,
+      onDue: () => scheduler.wake(),
+      onReceived: given.onSecurityEvent,
+    }),
     audit: createReadAudit({ ...deps, exportAudit }),
     recordLogin: createRecordLogin(deps),
     recordDeniedIdentity: createRecordDeniedIdentity(deps),

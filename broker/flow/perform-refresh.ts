@@ -7,10 +7,8 @@
  */
 import { type AuditRecord, auditRecord, fingerprint } from '../domain/audit-record.ts';
 import type { Caller } from '../domain/caller.ts';
-import type { StateReason } from '../domain/channel.ts';
-import { refreshTokenHash } from '../domain/identifier.ts';
+import { tokenNames } from '../domain/identifier.ts';
 import { retryAt } from '../domain/refresh-schedule.ts';
-import { lateWindowMs } from '../domain/revocation.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { FailureClass, TokenEndpointFailure } from '../domain/token-endpoint-failure.ts';
 import { asBrokerError, BrokerError } from '../errors.ts';
@@ -28,23 +26,31 @@ import type {
   TenantKeys,
   TokenOutcome,
   TokenResponse,
+  YouTube,
 } from '../ports.ts';
 import { persist } from '../resilience.ts';
+import { createEndGrant, createWhyEnded } from './end-grant.ts';
 import type { OAuthClientIncidents } from './oauth-client-incidents.ts';
 import { isProofDue, type PlanRefresh } from './plan-refresh.ts';
+import { createProveChannel, missingOf } from './prove-channel.ts';
+import { type EndingVerdict, isExplained, RefreshRefused, verdicts, wantsConfirmation } from './refresh-verdict.ts';
+
+/** A proof that YouTube did not answer is tried again after this: it is a day's worth, and one unit of quota. */
+const proveAgainMs = 3_600_000;
 
 export interface RefreshDeps {
   readonly store: Store;
   readonly keys: TenantKeys;
   readonly spool: RefreshTokenSpool;
   readonly google: AuthorizationServer;
+  readonly youtube: YouTube;
   readonly cache: AccessTokenCache;
   readonly clock: Clock;
   /** When a channel is refreshed next. */
   readonly planRefresh: PlanRefresh;
   /** From 0 to 1. */
   readonly randomFraction: () => number;
-  /** Waits before the confirming retry of an `invalid_grant`. */
+  /** Waits before a confirming question. */
   readonly pause: (ms: number) => Promise<void>;
   /** Where many grants of one OAuth client seem dead at once, none is ended. */
   readonly incidents: Pick<OAuthClientIncidents, 'withholds'>;
@@ -57,6 +63,10 @@ export type PerformRefresh = (caller: Caller, claim: RefreshClaim) => Promise<Ca
 
 export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
   const { store, keys, spool, google, cache, clock, onRefreshed } = deps;
+  const pauseBriefly = () => deps.pause(200 + deps.randomFraction() * 800);
+  const endGrant = createEndGrant(deps);
+  const whyEnded = createWhyEnded(deps);
+  const proveChannel = createProveChannel({ ...deps, endGrant, pauseBriefly });
   /** OAuth client → the look-up that runs: a batch of refreshes shares it, and so comes to Vault as a batch. */
   const lookUps = new Map<string, Promise<StoredOAuthClient | undefined>>();
 
@@ -67,6 +77,15 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
   }
 
   return async (caller, claim) => {
+    const refreshed = await refresh(caller, claim);
+    const now = clock.now();
+    if (proves(caller, claim, now)) await prove(caller, claim, refreshed);
+    // The proof believes it, or not: it asks twice.
+    else if (missingOf(claim, refreshed.tokens).length > 0) await store.channels.proveFrom(claim, now);
+    return refreshed.token;
+  };
+
+  async function refresh(caller: Caller, claim: RefreshClaim): Promise<Refreshed> {
     try {
       const client = await findClient(claim.channel.oauthClient);
       if (!client) throw new BrokerError('OAUTH_CLIENT_NOT_FOUND', { detail: claim.channel.oauthClient });
@@ -78,10 +97,11 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
       const refreshToken = await keys.decrypt(contextOf(claim), claim.grant.refreshTokenEncrypted);
       const outcome = await askGoogle(client, claim, refreshToken);
       if (outcome === 'superseded') throw new BrokerError('STORE_CONFLICT', { detail: 'a new consent came meanwhile' });
-      if (!outcome.ok) return await failed(caller, claim, outcome.failure);
-      const token = await succeeded(caller, claim, outcome.tokens, place);
+      if (!outcome.ok) return await failed(caller, client, claim, outcome.failure);
+      const { tokens } = outcome;
+      const token = await succeeded(caller, claim, tokens, refreshToken, place);
       onRefreshed('ok');
-      return token;
+      return { token, tokens, client, refreshToken: tokens.refreshToken ?? refreshToken };
     } catch (error) {
       if (error instanceof RefreshRefused) throw error;
       const fault = asBrokerError(error);
@@ -89,7 +109,7 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
       else await infrastructureFailed(caller, claim, fault);
       throw error;
     }
-  };
+  }
 
   /** Asks once; an `invalid_grant` is believed only where the row still holds the same grant and a second try says it again. */
   async function askGoogle(
@@ -99,8 +119,8 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
   ): Promise<TokenOutcome | 'superseded'> {
     const ask = () => google.refresh(client, refreshToken, claim.grant.dpopKeyVersion);
     const first = await ask();
-    if (first.ok || !endsTheGrant(first.failure.class)) return first;
-    await deps.pause(200 + deps.randomFraction() * 800);
+    if (first.ok || !wantsConfirmation(first.failure.class)) return first;
+    await pauseBriefly();
     const now = await store.channels.find(claim.channel.id);
     if (now?.state !== 'active' || now.grant?.generation !== claim.grant.generation) return 'superseded';
     if (now.grant.refreshTokenHash !== claim.grant.refreshTokenHash) return 'superseded';
@@ -111,6 +131,7 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
     caller: Caller,
     claim: RefreshClaim,
     tokens: TokenResponse,
+    refreshToken: Secret<string>,
     place: SpoolPlace,
   ): Promise<CachedToken> {
     const { channel, grant } = claim;
@@ -124,15 +145,19 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
       rotated: tokens.refreshToken !== undefined,
     };
     const record = auditRecord(now, caller, 'token.refresh', 'ok', targetOf(claim), facts);
-    const entry = tokens.refreshToken && (await keepRotated(claim, tokens.refreshToken, record, place));
+    const entry = tokens.refreshToken && (await keepRotated(claim, tokens, tokens.refreshToken, record, place));
     try {
       const success = {
         accessTokenCacheKey: key,
         tokenExpiresAt: tokens.expiresAt,
         refreshedAt: now,
         refreshDueAt: plan.refreshDueAt,
-        proofDueAt: isProofDue(claim, now) ? plan.nextProofAt : undefined,
-        rotated: await encryptRotated(claim, tokens.refreshToken),
+        proofDueAt: proves(caller, claim, now) ? plan.nextProofAt : undefined,
+        rotated: await encryptRotated(claim, tokens),
+        // Kept since a later version than the grant may be of: now it is in clear anyway.
+        refreshTokenPrefixHash: grant.refreshTokenPrefixHash
+          ? undefined
+          : tokenNames(refreshToken).refreshTokenPrefixHash,
       };
       await persist(() => store.channels.refreshed(claim, success, record));
       await entry?.remove();
@@ -146,16 +171,29 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
   }
 
   /** On this replica's disk before Vault and PostgreSQL are asked: the one that it replaces may be void already. */
-  function keepRotated(claim: RefreshClaim, refreshToken: Secret<string>, record: AuditRecord, place: SpoolPlace) {
+  function keepRotated(
+    claim: RefreshClaim,
+    { refreshTokenExpiresAt }: TokenResponse,
+    refreshToken: Secret<string>,
+    record: AuditRecord,
+    place: SpoolPlace,
+  ) {
     const { generation, refreshTokenHash: formerTokenHash } = claim.grant;
-    const received = { ...targetOf(claim), generation, refreshToken, receivedAt: record.at, record };
+    const received = {
+      ...targetOf(claim),
+      generation,
+      refreshToken,
+      refreshTokenExpiresAt,
+      receivedAt: record.at,
+      record,
+    };
     return place.keep({ kind: 'rotated', formerTokenHash, ...received });
   }
 
-  async function encryptRotated(claim: RefreshClaim, rotated: Secret<string> | undefined) {
-    if (!rotated) return undefined;
-    const refreshTokenEncrypted = await persist(() => keys.encrypt(contextOf(claim), rotated));
-    return { refreshTokenEncrypted, refreshTokenHash: refreshTokenHash(rotated) };
+  async function encryptRotated(claim: RefreshClaim, { refreshToken, refreshTokenExpiresAt }: TokenResponse) {
+    if (!refreshToken) return undefined;
+    const refreshTokenEncrypted = await persist(() => keys.encrypt(contextOf(claim), refreshToken));
+    return { refreshTokenEncrypted, refreshTokenExpiresAt, ...tokenNames(refreshToken) };
   }
 
   /** Nothing was asked, and nothing is wrong with the channel: it stays due, for when the client is switched on. */
@@ -167,11 +205,17 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
     await store.channels.giveBack(claim).catch(() => undefined);
   }
 
-  async function failed(caller: Caller, claim: RefreshClaim, failure: TokenEndpointFailure): Promise<never> {
+  async function failed(
+    caller: Caller,
+    client: StoredOAuthClient,
+    claim: RefreshClaim,
+    failure: TokenEndpointFailure,
+  ): Promise<never> {
     onRefreshed(failure.class);
     const verdict = verdicts[failure.class];
-    if (verdict.state && (await ended(caller, claim, failure, verdict)))
+    if (verdict.state && (await ended(caller, client, claim, failure, { ...verdict, state: verdict.state }))) {
       throw new RefreshRefused(verdict.told, failure);
+    }
     const told = verdict.state ? 'OAUTH_CLIENT_FROZEN' : verdict.told;
     const now = clock.now();
     const at = retryAt(now, claim.grant.refreshFailures + 1, failure.retryAfter, deps.randomFraction());
@@ -183,27 +227,35 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
   /** Ends the grant; false where that is withheld, because it may be the OAuth client's trouble. */
   async function ended(
     caller: Caller,
+    client: StoredOAuthClient,
     claim: RefreshClaim,
     failure: TokenEndpointFailure,
-    { state: to, told, reason: usual }: StateVerdict,
+    { state, told, reason: sure }: EndingVerdict,
   ): Promise<boolean> {
-    const now = clock.now();
-    const reason = failure.class === 'grant_dead' ? await causeOfDeath(claim, now, usual) : usual;
-    // What died of a revocation here was accepted with it, and says nothing of the OAuth client.
-    if (reason !== 'sibling_revoked' && (await deps.incidents.withholds(caller, claim, failure))) return false;
-    const change = { id: claim.channel.id, from: 'active', to, reason, at: now } as const;
-    const facts = { ...factsOf(failure), state: to, reason };
-    const record = auditRecord(now, caller, 'channel.state', told, targetOf(claim), facts);
-    await persist(() => store.channels.changeState({ ...change, generation: claim.grant.generation }, record));
-    await cache.drop(cache.keyOf(claim.channel.id, claim.grant.generation));
+    const { reason, facts } = sure ? { reason: sure, facts: {} } : await whyEnded(claim, client);
+    if (!isExplained(reason) && (await deps.incidents.withholds(caller, claim, failure))) return false;
+    await endGrant(caller, claim, { state, told, reason, facts: { ...factsOf(failure), ...facts } });
     return true;
   }
 
-  /** A grant that dies soon after a sibling was revoked has most likely died of that: so it is told. */
-  async function causeOfDeath({ channel }: RefreshClaim, now: Date, otherwise: StateReason): Promise<StateReason> {
-    const since = new Date(now.getTime() - lateWindowMs);
-    const reached = await persist(() => store.revocations.reached(channel.id, since));
-    return reached ? 'sibling_revoked' : otherwise;
+  /** Throws what a reader is to be told where the proof ends the grant that was just refreshed. */
+  async function prove(caller: Caller, claim: RefreshClaim, refreshed: Refreshed): Promise<void> {
+    const { client, tokens, refreshToken } = refreshed;
+    const askAgain = async () => {
+      const grant = { ...claim.grant, ...tokenNames(refreshToken) };
+      const place = await spool.prepare(claim.channel.tenant);
+      const outcome = await google.refresh(client, refreshToken, grant.dpopKeyVersion);
+      if (!outcome.ok) return undefined;
+      // It may have brought a new refresh token.
+      await succeeded(caller, { ...claim, grant }, outcome.tokens, refreshToken, place);
+      return outcome.tokens;
+    };
+    const proof = await proveChannel(caller, claim, tokens, askAgain);
+    if (proof === 'unanswered') {
+      const again = new Date(clock.now().getTime() + proveAgainMs);
+      await store.channels.proveFrom(claim, again);
+    }
+    if (typeof proof !== 'string') throw new BrokerError(proof.told, { detail: `the proof found ${proof.reason}` });
   }
 
   /** Vault, PostgreSQL or our own fault: the claim is given back with a later due time where PostgreSQL still answers. */
@@ -221,43 +273,18 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
   }
 }
 
-/** What a reader is told of a refresh that Google did not do, with what Google said. */
-export class RefreshRefused extends BrokerError {
-  readonly failure: TokenEndpointFailure;
-
-  constructor(told: BrokerError['code'], failure: TokenEndpointFailure) {
-    super(told, {
-      detail: `${failure.class} ${failure.status ?? 'no answer'} ${failure.error ?? ''}`.trim(),
-      ...(failure.retryAfter === undefined ? {} : { retryAfter: failure.retryAfter }),
-    });
-    this.failure = failure;
-  }
+/** What a refresh brought, with what a proof of it asks again by. */
+interface Refreshed {
+  readonly token: CachedToken;
+  readonly tokens: TokenResponse;
+  readonly client: StoredOAuthClient;
+  /** The present one. */
+  readonly refreshToken: Secret<string>;
 }
 
-interface Verdict {
-  /** What a reader of the channel is told. */
-  readonly told: BrokerError['code'];
-  /** The state that the channel goes to; absent where it stays active. */
-  readonly state?: 'needs_reconsent' | 'blocked';
-  readonly reason?: StateReason;
-}
-
-type StateVerdict = Required<Verdict>;
-type PassingVerdict = Verdict & { readonly state?: never; readonly reason?: never };
-
-const verdicts: Readonly<Record<FailureClass, StateVerdict | PassingVerdict>> = {
-  grant_dead: { told: 'RECONSENT_REQUIRED', state: 'needs_reconsent', reason: 'grant_revoked_or_expired' },
-  session_control: { told: 'RECONSENT_REQUIRED', state: 'needs_reconsent', reason: 'session_control' },
-  admin_policy: { told: 'CHANNEL_BLOCKED', state: 'blocked', reason: 'admin_policy_enforced' },
-  dpop_rejected: { told: 'BROKER_INCIDENT' },
-  request_rejected: { told: 'BROKER_INCIDENT' },
-  client_rejected: { told: 'OAUTH_CLIENT_REJECTED' },
-  rate_limited: { told: 'AUTHORIZATION_SERVER_UNAVAILABLE' },
-  unavailable: { told: 'AUTHORIZATION_SERVER_UNAVAILABLE' },
-};
-
-function endsTheGrant(failureClass: FailureClass): boolean {
-  return verdicts[failureClass].state === 'needs_reconsent';
+/** A reader does not wait for YouTube: a proof that is due stays so, for the scheduler's next refresh. */
+function proves(caller: Caller, claim: RefreshClaim, now: Date): boolean {
+  return caller.kind === 'scheduler' && isProofDue(claim, now);
 }
 
 function factsOf(failure: TokenEndpointFailure) {

@@ -1,7 +1,8 @@
 import type { Caller } from '../domain/caller.ts';
 import type { Admission, CachedToken, RefreshClaim, Store } from '../ports.ts';
 import type { OAuthClientIncidents } from './oauth-client-incidents.ts';
-import { type PerformRefresh, RefreshRefused } from './perform-refresh.ts';
+import type { PerformRefresh } from './perform-refresh.ts';
+import { RefreshRefused } from './refresh-verdict.ts';
 
 /**
  * Refreshes a claimed channel within the limits of its OAuth client. Where these refuse it before anything was begun, the

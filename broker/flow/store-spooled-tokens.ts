@@ -5,7 +5,7 @@
  */
 import { auditRecord, fingerprint } from '../domain/audit-record.ts';
 import type { Scheduler } from '../domain/caller.ts';
-import { refreshTokenHash } from '../domain/identifier.ts';
+import { refreshTokenHash, tokenNames } from '../domain/identifier.ts';
 import { asBrokerError, BrokerError } from '../errors.ts';
 import type { Clock, RefreshTokenSpool, SpoolEntry, SpooledToken, Store, TenantKeys } from '../ports.ts';
 
@@ -74,9 +74,9 @@ export function createStoreSpooledTokens(deps: StoreSpooledTokensDeps): StoreSpo
 
   /** False where the store holds something else. */
   async function storeToken(token: SpooledToken): Promise<boolean> {
-    const { tenant, channel, generation, refreshToken } = token;
+    const { tenant, channel, generation, refreshToken, refreshTokenExpiresAt } = token;
     const refreshTokenEncrypted = await keys.encrypt({ tenant, channel, generation }, refreshToken);
-    const stored = { refreshTokenEncrypted, refreshTokenHash: refreshTokenHash(refreshToken) };
+    const stored = { refreshTokenEncrypted, refreshTokenExpiresAt, ...tokenNames(refreshToken) };
     try {
       if (token.kind === 'consented') {
         const { consentId, dpopKeyVersion, scopes, receivedAt } = token;

@@ -39,4 +39,4 @@ export type AdminFlows = Pick<
   | 'recordDeniedIdentity'
 >;
 
-export type Flows = ConsentFlows & AdminFlows;
+export type Flows = ConsentFlows & AdminFlows & Pick<AllFlows, 'receiveSecurityEvent'>;

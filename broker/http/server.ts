@@ -16,6 +16,7 @@ import type { Flows } from './flows.ts';
 import { type Listening, listen } from './listen.ts';
 import type { Log } from './log.ts';
 import { createRequestContext } from './request-context.ts';
+import { createSecurityEventsRouter } from './security-events.ts';
 import { securityHeaders } from './security-headers.ts';
 
 export interface HttpServerDeps {
@@ -50,6 +51,8 @@ export function createHttpServer(deps: HttpServerDeps) {
     response.set('Cache-Control', 'no-store');
     next();
   });
+  // Before the API, which lets nobody in without an identity token.
+  app.use('/v1/security-events', createSecurityEventsRouter({ ...flows, log }));
   app.use('/v1', createApiRouter({ flows, identify, publicUrl, log, version }));
   app.use(createConsentRouter({ flows, publicUrl, log }));
   app.use(createRevokeRouter({ flows }));

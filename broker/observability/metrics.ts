@@ -14,6 +14,8 @@ export interface Metrics {
   regionsTakenOver(count: number): void;
   /** The incidents of OAuth clients that are open. */
   openIncidents(incidents: readonly { readonly oauthClient: string; readonly kind: string }[]): void;
+  /** A security event came: its type, `unknown`, or `refused`. One that comes again is not counted. */
+  securityEvent(type: string): void;
   /** A call of the gRPC API ended: `ok` or the stable error code. */
   tokenRequested(result: string): void;
   /** A subscription of a sidecar ended: `ok`, `cancelled` or the stable error code. */
@@ -82,6 +84,12 @@ export function createMetrics(): Metrics {
     name: 'token_broker_oauth_client_incidents',
     help: 'Open incidents of OAuth clients (1), by kind: client_rejected or mass_invalid_grant.',
     labelNames: ['oauth_client', 'kind'],
+    registers: [registry],
+  });
+  const securityEvents = new Counter({
+    name: 'token_broker_security_events_total',
+    help: 'Security events of Google, by type, or unknown, or refused.',
+    labelNames: ['type'],
     registers: [registry],
   });
   const tokenRequests = new Counter({
@@ -202,6 +210,7 @@ export function createMetrics(): Metrics {
     refreshed: (result) => refreshes.inc({ result }),
     refreshBegun: (lateMs) => refreshDelay.observe(lateMs / 1000),
     regionsTakenOver: (count) => takenOver.set(count),
+    securityEvent: (type) => securityEvents.inc({ type }),
     tokenRequested: (result) => tokenRequests.inc({ result }),
     subscriptionEnded: (result) => subscriptionsEnded.inc({ result }),
     subscriptions: (open) => subscriptions.set(open),

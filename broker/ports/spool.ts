@@ -8,6 +8,8 @@ interface Received {
   /** The generation that the refresh token belongs to. */
   readonly generation: number;
   readonly refreshToken: Secret<string>;
+  /** When it ends by itself, where Google said so. */
+  readonly refreshTokenExpiresAt?: Date | undefined;
   readonly receivedAt: Date;
   /** Of the act that brought it; written together with the token. */
   readonly record: AuditRecord;

@@ -13,6 +13,7 @@ import type { ClaimLimits, Lease, QueuePart } from './refresh-queue.ts';
 import type { Replicas } from './replicas.ts';
 import type { Retention } from './retention.ts';
 import type { Revocations } from './revocation.ts';
+import type { SecurityEvents } from './security-events.ts';
 import type { Shreds } from './shred.ts';
 import type { Ciphertexts, TenantKeyRecords } from './tenant-keys.ts';
 
@@ -51,9 +52,20 @@ export interface ReceivedGrant {
   readonly generation: number;
   readonly refreshTokenEncrypted: string;
   readonly refreshTokenHash: string;
+  readonly refreshTokenPrefixHash?: string | undefined;
+  /** When the refresh token ends by itself, where Google said so. */
+  readonly refreshTokenExpiresAt?: Date | undefined;
   readonly dpopKeyVersion: number | undefined;
   readonly scopes: readonly string[];
   readonly receivedAt: Date;
+}
+
+/** A refresh token that came with a refresh. */
+export interface RotatedGrant {
+  readonly refreshTokenEncrypted: string;
+  readonly refreshTokenHash: string;
+  readonly refreshTokenPrefixHash?: string | undefined;
+  readonly refreshTokenExpiresAt?: Date | undefined;
 }
 
 /** What became of a refresh; written by compare-and-set on generation and fence. */
@@ -65,7 +77,9 @@ export interface RefreshSuccess {
   /** When the grant is to be proven next; undefined leaves that as it is. */
   readonly proofDueAt?: Date | undefined;
   /** Present only where the authorization server rotated the refresh token. */
-  readonly rotated: { readonly refreshTokenEncrypted: string; readonly refreshTokenHash: string } | undefined;
+  readonly rotated: RotatedGrant | undefined;
+  /** Of the present refresh token, where it is not stored yet. */
+  readonly refreshTokenPrefixHash?: string | undefined;
 }
 
 /** What became of a claimed refresh, with its record. */
@@ -83,17 +97,15 @@ export interface RefreshFailure {
 }
 
 /** A refresh token that replaces another of the same grant. */
-export interface StoredRotation {
+export interface StoredRotation extends RotatedGrant {
   readonly channel: string;
   readonly generation: number;
   readonly formerTokenHash: string;
-  readonly refreshTokenEncrypted: string;
-  readonly refreshTokenHash: string;
   readonly receivedAt: Date;
 }
 
 /** The access token that came with the consent (or with the refresh that finished its checks). */
-export type FirstToken = Omit<RefreshSuccess, 'rotated'>;
+export type FirstToken = Omit<RefreshSuccess, 'rotated' | 'refreshTokenPrefixHash'>;
 
 export interface RefreshClaim {
   readonly channel: Channel;
@@ -164,6 +176,16 @@ export interface Store {
     giveBack(claim: RefreshClaim): Promise<void>;
     /** When the next channel is due, or the claim of a due one lapses; undefined where there is none. */
     nextDue(part: QueuePart): Promise<Date | undefined>;
+    /**
+     * Has the grant that was claimed refreshed at `at`, if not before, and proven by the first refresh from then on. Does
+     * nothing where another grant is there.
+     */
+    proveFrom(claim: RefreshClaim, at: Date): Promise<void>;
+    /** Grants of one Google account and OAuth client that are taken for alive, and how many are older than that instant. */
+    grantsOfAccount(
+      account: Pick<Grant, 'googleSubject'> & { readonly oauthClient: string },
+      consentedAt: Date,
+    ): Promise<{ readonly live: number; readonly older: number }>;
     /** Writes a refresh and ends the claim. */
     refreshed(claim: RefreshClaim, success: RefreshSuccess, record: AuditRecord): Promise<void>;
     /**
@@ -259,6 +281,7 @@ export interface Store {
   readonly ciphertexts: Ciphertexts;
   readonly shreds: Shreds;
   readonly revocations: Revocations;
+  readonly securityEvents: SecurityEvents;
   readonly audit: AuditLog;
   readonly auditChains: AuditChains;
   readonly auditReader: AuditReader;

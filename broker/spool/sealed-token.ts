@@ -31,6 +31,7 @@ const instant = z.iso.datetime().transform((text) => new Date(text));
 const received = {
   generation: z.int().positive(),
   refreshToken: z.string().min(1),
+  refreshTokenExpiresAt: instant.optional(),
   receivedAt: instant,
   record: z.looseObject({ at: instant }),
 };

@@ -9,7 +9,7 @@ import { recorded } from './recorded.ts';
 /** Channels in the table `channels`; its due queue is in `refresh-queue.ts`. */
 export function createChannels(
   database: Database,
-): Pick<Store['channels'], 'create' | 'find' | 'list' | 'standings' | 'changeState'> {
+): Pick<Store['channels'], 'create' | 'find' | 'list' | 'standings' | 'grantsOfAccount' | 'changeState'> {
   return {
     create: (channel, record) =>
       recorded(database, record, async (trx) => {
@@ -42,6 +42,22 @@ export function createChannels(
           .execute(),
       );
       return rows.map(({ refresh_token_encrypted: ciphertext, ...row }) => ({ ...row, hasGrant: ciphertext !== null }));
+    },
+
+    async grantsOfAccount({ googleSubject, oauthClient }, consentedAt) {
+      const { live, older } = await database.run((db) =>
+        db
+          .selectFrom('channels')
+          .select((row) => [
+            row.fn.countAll<string>().as('live'),
+            row.fn.countAll<string>().filterWhere('consented_at', '<', consentedAt).as('older'),
+          ])
+          .where('google_subject', '=', googleSubject)
+          .where('oauth_client', '=', oauthClient)
+          .where('state', 'in', ['active', 'suspended'])
+          .executeTakeFirstOrThrow(),
+      );
+      return { live: Number(live), older: Number(older) };
     },
 
     changeState: (change, record) =>

@@ -117,25 +117,26 @@ export function createPendingRevocations(
       return rows[0]?.due ?? undefined;
     },
 
-    async reached(channel, since) {
-      const { rows } = await database.run((db) =>
-        // `already_invalid` at the first attempt: what ended the grant was not us.
-        sql`
-          select from channels own
-            join channels other on other.google_subject = own.google_subject and other.id <> own.id
-            join channel_revocations revocation on revocation.channel = other.id
-            join oauth_clients own_client on own_client.name = own.oauth_client
-            join oauth_clients other_client on other_client.name = other.oauth_client
-          where own.id = ${channel} and ${project('own_client')} = ${project('other_client')}
-            and (
-              (outcome is null and attempts > 0)
-              or (answered_at >= ${since} and (outcome = 'revoked' or (outcome <> 'unreadable' and attempts > 1)))
-            )
-          limit 1`.execute(db),
-      );
-      return rows.length > 0;
-    },
+    reached: (channel, since) => database.run((db) => isReached(db, channel, since)),
   };
+}
+
+/** Whether Google may have ended the channel's grant with that of a sibling that was revoked since. */
+export async function isReached(db: Kysely<Schema>, channel: string, since: Date): Promise<boolean> {
+  // `already_invalid` at the first attempt: what ended the grant was not us.
+  const { rows } = await sql`
+    select from channels own
+      join channels other on other.google_subject = own.google_subject and other.id <> own.id
+      join channel_revocations revocation on revocation.channel = other.id
+      join oauth_clients own_client on own_client.name = own.oauth_client
+      join oauth_clients other_client on other_client.name = other.oauth_client
+    where own.id = ${channel} and ${project('own_client')} = ${project('other_client')}
+      and (
+        (outcome is null and attempts > 0)
+        or (answered_at >= ${since} and (outcome = 'revoked' or (outcome <> 'unreadable' and attempts > 1)))
+      )
+    limit 1`.execute(db);
+  return rows.length > 0;
 }
 
 /** In the order of their ids, so that two brokers never wait for each other in a circle. */

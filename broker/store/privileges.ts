@@ -28,6 +28,7 @@ export const runtimePrivileges = {
   outbox: ['select', 'insert', 'delete'],
   broker_replicas: ['select', 'insert', 'update', 'delete'],
   notifications: ['select', 'insert', 'update'],
+  security_events: ['select', 'insert', 'delete'],
   schema_migrations: ['select'],
 } as const satisfies Readonly<Record<keyof Schema | 'schema_migrations', readonly Privilege[]>>;
 

@@ -19,7 +19,7 @@ export function createRefreshQueue(
   database: Database,
 ): Pick<
   Store['channels'],
-  'claim' | 'claimDue' | 'giveBack' | 'nextDue' | 'refreshed' | 'refreshFailed' | 'settleAll'
+  'claim' | 'claimDue' | 'giveBack' | 'nextDue' | 'refreshed' | 'refreshFailed' | 'settleAll' | 'proveFrom'
 > {
   return {
     claim: (id, lease) =>
@@ -47,6 +47,17 @@ export function createRefreshQueue(
     refreshed: async (claim, success, record) => expectWritten(claim, await settle({ claim, success, record })),
     refreshFailed: async (claim, failure, record) => expectWritten(claim, await settle({ claim, failure, record })),
     settleAll: (settled) => settleAll(database, settled),
+
+    async proveFrom({ channel, grant }, at) {
+      await database.run((db) =>
+        db
+          .updateTable('channels')
+          .set({ proof_due_at: at, refresh_due_at: sql`least(refresh_due_at, ${at})` })
+          .where('id', '=', channel.id)
+          .where('generation', '=', grant.generation)
+          .execute(),
+      );
+    },
   };
 
   async function settle(settled: SettledRefresh): Promise<SettleOutcome | undefined> {

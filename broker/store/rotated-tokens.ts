@@ -38,6 +38,8 @@ async function onChannel(trx: Transaction<Schema>, rotated: StoredRotation): Pro
     .set({
       refresh_token_encrypted: rotated.refreshTokenEncrypted,
       refresh_token_hash: rotated.refreshTokenHash,
+      refresh_token_prefix_hash: rotated.refreshTokenPrefixHash ?? null,
+      refresh_token_expires_at: rotated.refreshTokenExpiresAt ?? null,
       state: now.state,
       reason: now.reason,
       refresh_due_at: rotated.receivedAt,
@@ -79,6 +81,8 @@ async function onConsent(trx: Transaction<Schema>, rotated: StoredRotation): Pro
     .set({
       received_token_encrypted: rotated.refreshTokenEncrypted,
       received_token_hash: rotated.refreshTokenHash,
+      received_token_prefix_hash: rotated.refreshTokenPrefixHash ?? null,
+      received_token_expires_at: rotated.refreshTokenExpiresAt ?? null,
     })
     .where('channel', '=', rotated.channel)
     .where('received_generation', '=', rotated.generation)

@@ -20,6 +20,7 @@ export interface Schema {
   outbox: OutboxTable;
   broker_replicas: BrokerReplicasTable;
   notifications: NotificationsTable;
+  security_events: SecurityEventsTable;
 
   audit_chains: AuditChainsTable;
   audit_checkpoints: AuditCheckpointsTable;
@@ -206,6 +207,13 @@ export interface NotificationsTable {
   last_attempt_at: ColumnType<Date | null, undefined, Date | null>;
   last_problem: ColumnType<string | null, undefined, string | null>;
   ended_at: ColumnType<Date | null, undefined, Date | null>;
+}
+
+interface SecurityEventsTable {
+  jti: string;
+  types: TextArray;
+  issued_at: Date;
+  received_at: Date;
 }
 
 export interface AuditChainsTable {

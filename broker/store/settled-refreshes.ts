@@ -64,6 +64,9 @@ async function update(trx: Transaction<Schema>, settled: readonly SettledRefresh
       last_failure = new.failure,
       refresh_token_encrypted = coalesce(new.ciphertext, refresh_token_encrypted),
       refresh_token_hash = coalesce(new.hash, refresh_token_hash),
+      refresh_token_prefix_hash = coalesce(new.prefix_hash, refresh_token_prefix_hash),
+      refresh_token_expires_at =
+        case when new.ciphertext is null then refresh_token_expires_at else new.token_ends end,
       claimed_until = null,
       awaited = false
     from locked, unnest(
@@ -77,8 +80,11 @@ async function update(trx: Transaction<Schema>, settled: readonly SettledRefresh
       ${settled.map(({ success }) => success?.proofDueAt ?? null)}::timestamptz[],
       ${settled.map(({ failure }) => failure?.className ?? null)}::text[],
       ${settled.map(({ success }) => success?.rotated?.refreshTokenEncrypted ?? null)}::text[],
-      ${settled.map(({ success }) => success?.rotated?.refreshTokenHash ?? null)}::text[]
-    ) as new (id, generation, fence, cache_key, expiry, refreshed_at, due_at, proof_due_at, failure, ciphertext, hash)
+      ${settled.map(({ success }) => success?.rotated?.refreshTokenHash ?? null)}::text[],
+      ${settled.map(({ success }) => success?.rotated?.refreshTokenPrefixHash ?? success?.refreshTokenPrefixHash ?? null)}::text[],
+      ${settled.map(({ success }) => success?.rotated?.refreshTokenExpiresAt ?? null)}::timestamptz[]
+    ) as new (id, generation, fence, cache_key, expiry, refreshed_at, due_at, proof_due_at, failure, ciphertext, hash,
+      prefix_hash, token_ends)
     where channels.id = locked.id and channels.id = new.id
       and channels.generation = new.generation and channels.claim_fence = new.fence
     returning channels.id, channels.claim_fence as fence`.execute(trx);

@@ -21,6 +21,7 @@ import { createReplicas } from './replicas.ts';
 import { createRetention } from './retention.ts';
 import { createRevocations } from './revocations.ts';
 import { createRotatedTokens } from './rotated-tokens.ts';
+import { createSecurityEvents } from './security-events.ts';
 import { createShreds } from './shreds.ts';
 import { createStartedShreds } from './started-shreds.ts';
 import { createSuspensions } from './suspensions.ts';
@@ -55,6 +56,7 @@ export function createStore({ database }: { readonly database: Database }): Stor
     ciphertexts: createCiphertexts(database),
     shreds: { ...createShreds(database), ...createStartedShreds(database) },
     revocations: { ...createRevocations(database), ...createPendingRevocations(database) },
+    securityEvents: createSecurityEvents(database),
     ...createReadableChannels(database),
     audit: createAuditLog(database),
     auditChains: createAuditChains(database),

@@ -65,6 +65,7 @@ export async function brokerEnvironment(
     BROKER_GOOGLE_REVOCATION_URL: google.endpoints.revocation,
     BROKER_GOOGLE_JWKS_URL: google.endpoints.jwks,
     BROKER_GOOGLE_YOUTUBE_URL: google.url,
+    BROKER_GOOGLE_RISC_CONFIGURATION_URL: google.endpoints.riscConfiguration,
     BROKER_LOG_LEVEL: 'debug',
     ...parts.settings,
   };

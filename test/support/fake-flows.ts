@@ -202,6 +202,7 @@ export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flow
       operator(caller);
       return { ...clientOf(name), dpop };
     },
+    receiveSecurityEvent: async () => ({ result: 'taken' }),
     setPublishing: async (caller, { name, publishing }) => {
       operator(caller);
       return { ...clientOf(name), publishing };

@@ -10,6 +10,7 @@ test('docs/operating.md lists our metrics and their labels', async () => {
   metrics.notAdmitted('uploads', 'rate');
   metrics.breaker('uploads', true);
   metrics.openIncidents([{ oauthClient: 'uploads', kind: 'client_rejected' }]);
+  metrics.securityEvent('verification');
   metrics.tokenRequested('ok');
   metrics.subscriptionEnded('ok');
   metrics.certificateEnds(new Date(0));
