@@ -9,7 +9,7 @@ import { createAccessTokenCache } from './access-token-cache.ts';
 import { createInProcessAccessTokenCache } from './in-process.ts';
 import { createInProcessRateLimits, createRedisRateLimits, rateLimitsWithFallback } from './rate-limits.ts';
 import { type CacheLog, createRedis } from './redis.ts';
-import { withFallback } from './with-fallback.ts';
+import { withMemory } from './with-memory.ts';
 
 export function openCache(deps: {
   readonly redisUrl: Secret<string> | undefined;
@@ -32,5 +32,5 @@ export function openCache(deps: {
   const redis = createRedis({ url: redisUrl.reveal(), random: randomFraction, log });
   const shared = createAccessTokenCache({ redis, dataKeys, clock, random, log });
   const rateLimits = rateLimitsWithFallback(createRedisRateLimits({ redis, clock }), ownLimits, replicas);
-  return { cache: withFallback(shared, own), rateLimits, close: () => redis.close() };
+  return { cache: withMemory(shared, own), rateLimits, close: () => redis.close() };
 }

@@ -6,7 +6,7 @@
  * installation. Whoever changes, removes, moves or inserts a record has to compute every later hash anew, and those are
  * signed by Vault now and then (audit-checkpoint.ts).
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { AuditRecord } from './audit-record.ts';
 import { canonicalJson } from './canonical-json.ts';
 
@@ -32,50 +32,53 @@ export interface ChainLink extends ChainHead {
   readonly leaf: Buffer;
 }
 
-/** The bytes that a record is hashed by: a JSON array in the form of RFC 8785; undefined for a version not known here. */
-export function recordBytes(record: AuditRecord, version: number = recordVersion): Buffer | undefined {
+/** What a record is hashed by, as UTF-8: a JSON array in the form of RFC 8785; undefined for a version not known here. */
+export function recordText(record: AuditRecord, version: number = recordVersion): string | undefined {
   if (version !== 1) return undefined;
-  const fields = [
-    'audit-record/1',
-    record.at.toISOString(),
-    record.action,
-    record.result,
-    record.callerKind,
-    record.caller,
-    record.ip ?? null,
-    record.requestId,
-    record.tenant ?? null,
-    record.channel ?? null,
-    record.facts,
+  const { at, action, result, callerKind, caller, ip, requestId, tenant, channel, facts } = record;
+  const texts = [
+    at.toISOString(),
+    action,
+    result,
+    callerKind,
+    caller,
+    ip ?? null,
+    requestId,
+    tenant ?? null,
+    channel ?? null,
   ];
-  return Buffer.from(canonicalJson(fields));
+  // Strings in an array are the same in both forms; that of the language is the faster one.
+  return `["audit-record/1",${JSON.stringify(texts).slice(1, -1)},${canonicalJson(facts)}]`;
 }
 
-/** SHA-256 of a zero byte and the record's bytes; undefined for a version not known here. */
+/** SHA-256 of a zero byte and the record's text; undefined for a version not known here. */
 export function leafHash(record: AuditRecord, version?: number): Buffer | undefined {
-  const bytes = recordBytes(record, version);
-  return bytes && createHash('sha256').update(leafPrefix).update(bytes).digest();
+  const text = recordText(record, version);
+  return text === undefined ? undefined : hash('sha256', leafPrefix + text, 'buffer');
 }
 
 /** The head of a chain without records: its hash is that of the chain's name, so that no chain can pass for another. */
 export function emptyChain(chain: string): ChainHead {
-  const hash = createHash('sha256')
-    .update(leafPrefix)
-    .update(canonicalJson(['audit-chain/1', chain]))
-    .digest();
-  return { chain, seq: 0, hash };
+  const name = canonicalJson(['audit-chain/1', chain]);
+  return { chain, seq: 0, hash: hash('sha256', leafPrefix + name, 'buffer') };
 }
 
 /** The hash of a chain with one record more: SHA-256 of a one byte, the hash before, `seq` (8 bytes, big-endian), the leaf. */
 export function chainedHash(previous: Buffer, seq: number, leaf: Buffer): Buffer {
-  const number = Buffer.alloc(8);
-  number.writeBigUInt64BE(BigInt(seq));
-  return createHash('sha256').update(linkPrefix).update(previous).update(number).update(leaf).digest();
+  linkBytes.set(previous, 1);
+  linkBytes.writeUInt32BE(Math.floor(seq / 2 ** 32), 33);
+  linkBytes.writeUInt32BE(seq % 2 ** 32, 37);
+  linkBytes.set(leaf, 41);
+  return hash('sha256', linkBytes, 'buffer');
 }
 
 /** Puts a record behind the head. */
 export function appended(head: ChainHead, record: AuditRecord): ChainLink {
-  const leaf = newestLeaf(record);
+  return appendedLeaf(head, newestLeaf(record));
+}
+
+/** Puts a record behind the head, by its leaf as it is written today. */
+export function appendedLeaf(head: ChainHead, leaf: Buffer): ChainLink {
   const seq = head.seq + 1;
   return { chain: head.chain, seq, version: recordVersion, leaf, hash: chainedHash(head.hash, seq, leaf) };
 }
@@ -88,5 +91,8 @@ export function newestLeaf(record: AuditRecord): Buffer {
 }
 
 /** As in RFC 6962 section 2.1: what is hashed as a record can never be taken for what is hashed as a link. */
-const leafPrefix = Buffer.from([0]);
-const linkPrefix = Buffer.from([1]);
+const leafPrefix = '\0';
+const linkPrefix = 1;
+
+/** What a link is hashed by; the same bytes for each, since making new ones takes longer than the hash. */
+const linkBytes = Buffer.alloc(73, linkPrefix);

@@ -2,7 +2,7 @@
  * One line of the audit record: who did (or was refused) what to which tenant and channel, from where, when, and how
  * it ended. Never holds a token; where one has to be told from another, its fingerprint.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { ErrorCode } from '../errors.ts';
 import type { AuditAction } from './audit-actions.ts';
 import { type Caller, callerName } from './caller.ts';
@@ -54,5 +54,5 @@ export function auditRecord(
 
 /** First 16 hex characters of the SHA-256 of a token: enough to tell two apart, nothing to use. */
 export function fingerprint(token: string): string {
-  return createHash('sha256').update(token).digest('hex').slice(0, 16);
+  return hash('sha256', token, 'hex').slice(0, 16);
 }

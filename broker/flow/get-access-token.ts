@@ -119,7 +119,8 @@ export function createGetAccessToken(deps: {
     grant: ReadableGrant,
     canRefresh: boolean,
   ): Promise<{ token: CachedToken; source: 'cache' | 'refresh' | 'cache-while-refreshing' | 'cache-despite-failure' }> {
-    const cached = grant.accessTokenCacheKey ? await cache.get(channel.tenant, grant.accessTokenCacheKey) : undefined;
+    const { accessTokenCacheKey: key, tokenExpiresAt } = grant;
+    const cached = key === undefined ? undefined : await cache.get(channel.tenant, key, tokenExpiresAt);
     const now = clock.now();
     const wanted = request.minTtlSeconds || defaultMinTtlSeconds;
     if (cached && isFreshEnough({ expiresAt: cached.expiresAt, refreshedAt: grant.refreshedAt }, now, wanted)) {

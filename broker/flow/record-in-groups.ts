@@ -11,7 +11,7 @@
  */
 import type { AuditRecord } from '../domain/audit-record.ts';
 import { asBrokerError, BrokerError } from '../errors.ts';
-import type { AuditLog, AuditSpool } from '../ports.ts';
+import type { AuditLog, AuditSpool, PreparedRecord } from '../ports.ts';
 import { type DatabasePresence, isUnavailable } from './database-presence.ts';
 import { inGroups } from './in-groups.ts';
 
@@ -33,7 +33,7 @@ export interface RecordInGroups {
 type Outcome = BrokerError | undefined;
 
 export function createRecordInGroups(deps: {
-  readonly log: Pick<AuditLog, 'appendAll'>;
+  readonly log: Pick<AuditLog, 'prepare' | 'appendAll'>;
   readonly spool: AuditSpool;
   readonly presence: DatabasePresence;
   /** Told of each group that was written, and where. */
@@ -45,17 +45,17 @@ export function createRecordInGroups(deps: {
   let stopped = false;
   let fault: BrokerError | undefined;
 
-  const ask = inGroups<AuditRecord, Outcome>({
+  const ask = inGroups<PreparedRecord, Outcome>({
     work: write,
     largest: largestGroup,
     mostWaiting,
     full: () => new BrokerError('AUDIT_UNAVAILABLE', { detail: 'too many records wait to be written' }),
   });
 
-  async function write(records: readonly AuditRecord[]): Promise<readonly Outcome[]> {
+  async function write(records: readonly PreparedRecord[]): Promise<readonly Outcome[]> {
     if (!presence.isAway() && spool.isEmpty()) {
       try {
-        return await commit(records, (group) => presence.within(() => log.appendAll(group)));
+        return await commit(records, (group) => presence.within(() => log.appendAll(group, { firstTime: true })));
       } catch {
         // The spool takes them, and they are tried again from there.
       }
@@ -65,8 +65,8 @@ export function createRecordInGroups(deps: {
 
   /** Throws where trying again can help. A record that the database refuses for what it is fails alone. */
   async function commit(
-    records: readonly AuditRecord[],
-    append: (group: readonly AuditRecord[]) => Promise<void>,
+    records: readonly PreparedRecord[],
+    append: (group: readonly PreparedRecord[]) => Promise<void>,
   ): Promise<readonly Outcome[]> {
     try {
       await append(records);
@@ -81,9 +81,9 @@ export function createRecordInGroups(deps: {
     }
   }
 
-  async function keep(records: readonly AuditRecord[]): Promise<readonly Outcome[]> {
+  async function keep(records: readonly PreparedRecord[]): Promise<readonly Outcome[]> {
     try {
-      await spool.append(records);
+      await spool.append(records.map(({ record }) => record));
     } catch (error) {
       fault = notRecorded(error);
       return records.map(() => fault);
@@ -113,7 +113,8 @@ export function createRecordInGroups(deps: {
         continue;
       }
       const { records } = batch;
-      const outcomes = await commit(records, (group) => presence.within(() => log.appendAll(group), drainDeadlineMs));
+      const prepared = records.map(log.prepare);
+      const outcomes = await commit(prepared, (group) => presence.within(() => log.appendAll(group), drainDeadlineMs));
       const refused = records.filter((_, place) => outcomes[place] !== undefined);
       if (refused.length > 0) {
         const detail = `${refused.length} spooled records were refused by the database and are kept aside`;
@@ -130,7 +131,8 @@ export function createRecordInGroups(deps: {
 
   return {
     async append(record) {
-      const outcome = await ask(record);
+      // Hashed here, while the group before is under way.
+      const outcome = await ask(log.prepare(record));
       if (outcome) throw outcome;
     },
     start: drainSoon,

@@ -10,8 +10,13 @@ export interface CachedToken {
 export interface AccessTokenCache {
   /** The key under which a channel's token of that generation is kept; names neither title nor owner. */
   keyOf(channel: string, generation: number): string;
-  /** Undefined where there is none, or the cache does not answer: a cache is never a reason to fail. */
-  get(tenant: string, key: string): Promise<CachedToken | undefined>;
+  /**
+   * Undefined where there is none, or the cache does not answer: a cache is never a reason to fail.
+   *
+   * @param newestEndsAt the end of the newest token, where the caller has read it from the channel's row: a process that
+   *   holds that very token in its own memory asks nobody
+   */
+  get(tenant: string, key: string, newestEndsAt?: Date): Promise<CachedToken | undefined>;
   /** Best effort; answers whether it was stored. */
   put(tenant: string, key: string, token: CachedToken): Promise<boolean>;
   drop(key: string): Promise<void>;

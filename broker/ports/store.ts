@@ -342,15 +342,26 @@ export interface Changes {
   prune(olderThanMs: number, limit: number): Promise<number>;
 }
 
+/** A record in the form in which it is kept and hashed. */
+export interface PreparedRecord {
+  readonly record: AuditRecord;
+  /** Hash of the record's own content; tells whether it is written. */
+  readonly leaf: Buffer;
+}
+
 /** The append-only record. */
 export interface AuditLog {
   /** Throws AUDIT_UNAVAILABLE: then the act must be refused. */
   append(record: AuditRecord): Promise<void>;
+  /** Does ahead, without the database, what can be done ahead. */
+  prepare(record: AuditRecord): PreparedRecord;
   /**
    * Writes records in one transaction, in their order; those that are written already, as after a commit whose answer was
    * lost, are not written again. Throws STORE_UNAVAILABLE, or INTERNAL where one of them cannot be kept at all.
+   *
+   * @param options.firstTime nobody has tried to write any of them before: so none is looked for
    */
-  appendAll(records: readonly AuditRecord[]): Promise<void>;
+  appendAll(records: readonly PreparedRecord[], options?: { readonly firstTime?: boolean }): Promise<void>;
   /** Newest first. */
   list(filter: {
     readonly tenant?: string;

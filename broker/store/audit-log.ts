@@ -1,7 +1,9 @@
 import { BrokerError } from '../errors.ts';
 import type { AuditLog } from '../ports.ts';
+import { createAuditAppender } from './audit-appender.ts';
 import { toAuditRecord } from './audit-log-row.ts';
-import { writeAuditRecords, writtenRecords } from './audit-writer.ts';
+import { writtenRecords } from './audit-writer.ts';
+import { prepareRecord } from './chained-rows.ts';
 import type { Database } from './database.ts';
 import { recorded } from './recorded.ts';
 
@@ -9,6 +11,8 @@ const mostTries = 3;
 
 /** The append-only record in the table `audit_log`, whose trigger refuses every change. */
 export function createAuditLog(database: Database): AuditLog {
+  const append = createAuditAppender(database);
+
   return {
     async append(record) {
       try {
@@ -18,12 +22,14 @@ export function createAuditLog(database: Database): AuditLog {
       }
     },
 
-    async appendAll(records) {
+    prepare: prepareRecord,
+
+    async appendAll(records, { firstTime = false } = {}) {
       let missing = records;
       for (let tries = 1; missing.length > 0; tries += 1) {
         const now = missing;
         try {
-          await database.transaction((trx) => writeAuditRecords(trx, now));
+          await append(now, firstTime && tries === 1);
           return;
         } catch (error) {
           if (!(error instanceof BrokerError) || error.code !== 'STORE_CONFLICT' || tries === mostTries) throw error;

@@ -6,44 +6,39 @@
  * the last thing that a transaction does, and all its records are written by one call.
  */
 import { type Kysely, sql, type Transaction } from 'kysely';
-import {
-  appended,
-  type ChainHead,
-  type ChainLink,
-  emptyChain,
-  installationChain,
-  newestLeaf,
-} from '../domain/audit-chain.ts';
+import { type ChainHead, emptyChain, installationChain } from '../domain/audit-chain.ts';
 import type { AuditRecord } from '../domain/audit-record.ts';
 import { BrokerError } from '../errors.ts';
-import { storableRecord } from './audit-log-row.ts';
+import type { PreparedRecord } from '../ports.ts';
+import { type ChainedRow, chained, prepareRecord, rowsOf, tenantsOf, writtenColumns } from './chained-rows.ts';
 import type { Schema } from './schema.ts';
 
 /** Writes one record. Throws STORE_CONFLICT where this very record is written already. */
 export async function writeAuditRecord(trx: Transaction<Schema>, record: AuditRecord): Promise<void> {
-  await writeAuditRecords(trx, [record]);
+  await writeAuditRecords(trx, [prepareRecord(record)]);
 }
 
 /**
  * Writes records in the order given, whatever their tenants: three statements, however many there are. Throws
  * STORE_CONFLICT where one of them is written already, as after a commit whose answer was lost; `writtenRecords` tells
- * which.
+ * which. Answers the heads that the chains have once the transaction is committed.
  */
-export async function writeAuditRecords(trx: Transaction<Schema>, given: readonly AuditRecord[]): Promise<void> {
-  if (given.length === 0) return;
-  const records = given.map(storableRecord);
-  const heads = await lockHeads(trx, new Set(records.map((record) => record.tenant ?? installationChain)));
-  const links = records.map((record) => {
-    const head = heads.get(record.tenant ?? installationChain) ?? heads.get(installationChain);
+export async function writeAuditRecords(
+  trx: Transaction<Schema>,
+  records: readonly PreparedRecord[],
+): Promise<ReadonlyMap<string, ChainHead>> {
+  if (records.length === 0) return new Map();
+  const locked = await lockHeads(trx, tenantsOf(records));
+  const { rows, heads } = chained(records, (tenant) => {
+    const head = locked.get(tenant) ?? locked.get(installationChain);
     if (!head) throw new Error('the chain of the installation is not there');
-    const link = appended(head, record);
-    heads.set(link.chain, link);
-    return link;
+    return head;
   });
-  if ((await insert(trx, records, links)) < BigInt(records.length)) {
+  if ((await insert(trx, rows)) < BigInt(rows.length)) {
     throw new BrokerError('STORE_CONFLICT', { detail: 'this is on the audit record already' });
   }
   await moveHeads(trx, [...heads.values()]);
+  return heads;
 }
 
 /** Begins the chain of a tenant that is being created. */
@@ -56,10 +51,15 @@ export async function beginChain(trx: Transaction<Schema>, tenant: string): Prom
 }
 
 /** Which of the records are written, in the order given. */
-export async function writtenRecords(db: Kysely<Schema>, records: readonly AuditRecord[]): Promise<readonly boolean[]> {
-  const leaves = records.map((record) => newestLeaf(storableRecord(record)));
+export async function writtenRecords(
+  db: Kysely<Schema>,
+  records: readonly PreparedRecord[],
+): Promise<readonly boolean[]> {
+  const leaves = records.map(({ leaf }) => leaf);
+  const instants = records.map(({ record }) => record.at);
   const { rows } = await sql<{ leaf: Buffer }>`
-    select leaf from audit_log where leaf = any (${leaves}::bytea[])`.execute(db);
+    select leaf from audit_log
+    where at = any (${instants}::timestamptz[]) and leaf = any (${leaves}::bytea[])`.execute(db);
   const written = new Set(rows.map(({ leaf }) => leaf.toString('hex')));
   return leaves.map((leaf) => written.has(leaf.toString('hex')));
 }
@@ -77,36 +77,11 @@ async function lockHeads(trx: Transaction<Schema>, tenants: ReadonlySet<string>)
 }
 
 /** Answers how many were not written before. */
-async function insert(
-  trx: Transaction<Schema>,
-  records: readonly AuditRecord[],
-  links: readonly ChainLink[],
-): Promise<bigint> {
-  // One array for each column: no limit on their number, and nothing to parse for each row.
+async function insert(trx: Transaction<Schema>, rows: readonly ChainedRow[]): Promise<bigint> {
   const result = await sql`
-    insert into audit_log (at, action, result, caller_kind, caller, ip, request_id, tenant, channel, facts,
-      chain, seq, version, leaf, hash)
-    select at, action, result, caller_kind, caller, ip, request_id, tenant, channel, facts::jsonb,
-      chain, seq, version, leaf, hash
-    from unnest(
-      ${records.map(({ at }) => at)}::timestamptz[],
-      ${records.map(({ action }) => action)}::text[],
-      ${records.map(({ result }) => result)}::text[],
-      ${records.map(({ callerKind }) => callerKind)}::text[],
-      ${records.map(({ caller }) => caller)}::text[],
-      ${records.map(({ ip }) => ip ?? null)}::text[],
-      ${records.map(({ requestId }) => requestId)}::text[],
-      ${records.map(({ tenant }) => tenant ?? null)}::text[],
-      ${records.map(({ channel }) => channel ?? null)}::text[],
-      ${records.map(({ facts }) => JSON.stringify(facts))}::text[],
-      ${links.map(({ chain }) => chain)}::text[],
-      ${links.map(({ seq }) => seq)}::bigint[],
-      ${links.map(({ version }) => version)}::smallint[],
-      ${links.map(({ leaf }) => leaf)}::bytea[],
-      ${links.map(({ hash }) => hash)}::bytea[]
-    ) with ordinality as new (at, action, result, caller_kind, caller, ip, request_id, tenant, channel, facts,
-      chain, seq, version, leaf, hash, place)
-    where not exists (select from audit_log written where written.leaf = new.leaf)
+    insert into audit_log (${writtenColumns})
+    select ${writtenColumns} from ${rowsOf(rows)}
+    where not exists (select from audit_log written where written.at = new.at and written.leaf = new.leaf)
     order by place`.execute(trx);
   return result.numAffectedRows ?? 0n;
 }

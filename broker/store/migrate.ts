@@ -20,6 +20,7 @@ import * as tenantShreds from './migrations/0009-tenant-shreds.ts';
 import * as outbox from './migrations/0010-outbox.ts';
 import * as oauthClientState from './migrations/0012-oauth-client-state.ts';
 import * as channelRules from './migrations/0013-channel-rules.ts';
+import * as auditLogIndexes from './migrations/0014-audit-log-indexes.ts';
 import * as auditPrune from './migrations/0016-audit-prune.ts';
 import * as refreshQueue from './migrations/0017-refresh-queue.ts';
 import * as channelRevocations from './migrations/0018-channel-revocations.ts';
@@ -43,6 +44,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0010-outbox': outbox,
   '0012-oauth-client-state': oauthClientState,
   '0013-channel-rules': channelRules,
+  '0014-audit-log-indexes': auditLogIndexes,
   '0016-audit-prune': auditPrune,
   '0017-refresh-queue': refreshQueue,
   '0018-channel-revocations': channelRevocations,

@@ -1,6 +1,7 @@
 import { type Kysely, sql } from 'kysely';
 import type { Shreds, TenantCiphertext } from '../ports.ts';
 import { writeAuditRecords } from './audit-writer.ts';
+import { prepareRecord } from './chained-rows.ts';
 import { toChannel } from './channel-row.ts';
 import { expectChanged } from './conflict.ts';
 import { nothingReceived } from './consent-row.ts';
@@ -64,7 +65,8 @@ export function createStartedShreds(
             select ${id}, id, ${withoutRevocation ? 'skipped' : null}, ${at}::timestamptz from channels
             where tenant = ${tenant} and refresh_token_encrypted is not null`.execute(trx);
         const alive = channels.filter(({ state }) => state !== 'revoked');
-        await writeAuditRecords(trx, [record, ...alive.map(({ id: channel }) => recordOfChannel(channel))]);
+        const records = [record, ...alive.map(({ id: channel }) => recordOfChannel(channel))];
+        await writeAuditRecords(trx, records.map(prepareRecord));
       }),
 
     async ended(since) {

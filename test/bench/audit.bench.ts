@@ -15,7 +15,7 @@ import { createAccessTokenCache } from '../../broker/cache/access-token-cache.ts
 import { createInProcessAccessTokenCache } from '../../broker/cache/in-process.ts';
 import { createInProcessRateLimits } from '../../broker/cache/rate-limits.ts';
 import { createRedis } from '../../broker/cache/redis.ts';
-import { withFallback } from '../../broker/cache/with-fallback.ts';
+import { withMemory } from '../../broker/cache/with-memory.ts';
 import type { AuditRecord } from '../../broker/domain/audit-record.ts';
 import type { Workload } from '../../broker/domain/caller.ts';
 import { Secret } from '../../broker/domain/secret.ts';
@@ -35,7 +35,7 @@ import { aFirstToken, anActiveChannel, aRecord, fill } from '../support/store-fi
 import { useSetUpVault } from '../support/vault-set-up.ts';
 import type { Bench } from './harness/bench.ts';
 
-const callers = 1_000;
+const callers = 2_000;
 const releases = 20_000;
 const channelCount = 50;
 const batch = 1_000;
@@ -65,7 +65,7 @@ export const bench: Bench = {
       random: randomBytes,
       log,
     });
-    const cache = withFallback(shared, createInProcessAccessTokenCache({ clock }));
+    const cache = withMemory(shared, createInProcessAccessTokenCache({ clock }));
 
     const expiresAt = new Date(Date.now() + 3_600_000);
     const ids = Array.from({ length: channelCount }, (_, n) => `ch_${String(n).padStart(26, '0')}`);

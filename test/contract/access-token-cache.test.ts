@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { createInProcessAccessTokenCache } from '../../broker/cache/in-process.ts';
+import { withMemory } from '../../broker/cache/with-memory.ts';
 import type { AccessTokenCache } from '../../broker/ports.ts';
 import { aToken, type FakeClock, fakeClock, useRedisCaches, useTenantKeys } from '../support/access-token-cache.ts';
 
@@ -9,6 +10,11 @@ const caches = await useRedisCaches({ after }, await useTenantKeys({ after }, 'a
 
 describe('on Redis', () => contract((clock) => caches.open({ clock })));
 describe('in process', () => contract((clock) => createInProcessAccessTokenCache({ clock })));
+describe('on Redis with the own memory', () => contract((clock) => remembering(caches.open({ clock }), clock)));
+
+function remembering(shared: AccessTokenCache, clock: FakeClock): AccessTokenCache {
+  return withMemory(shared, createInProcessAccessTokenCache({ clock }));
+}
 
 function contract(open: (clock: FakeClock) => AccessTokenCache): void {
   /** A cache of its own clock, and the key of a channel that no other test uses. */

@@ -1,7 +1,6 @@
 /** Records of releases on their way to PostgreSQL: in groups, past one that is refused, through the spool, once each. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { appendFile, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -98,12 +97,14 @@ test('answers from the spool only what is in its files', async (t) => {
   assert.ok(recorder.groups.spool.length < 300, 'each record was synced alone');
 });
 
+/** PostgreSQL knows no year 0. */
+const unreadable = () => ({ ...aRecord('token.release'), at: new Date('0000-01-01T00:00:00Z') });
+
 test('a record that the database refuses fails alone', async (t) => {
   const { store } = await useStore(t);
   await fill(store);
   const recorder = await useRecorder(t, { store, directory: await useFolder(t), patienceMs: 30_000 });
-  // More than an index takes.
-  const bad = aRecord('token.release', { tenant: randomBytes(20_000).toString('base64') });
+  const bad = unreadable();
   const all = [...many(10), bad, ...many(20).slice(10)];
   const outcomes = await Promise.allSettled(all.map((record) => recorder.append(record)));
   assert.deepEqual(
@@ -172,7 +173,7 @@ test('drains what an earlier process has left, without its torn last line, and s
   const directory = await useFolder(t);
   const before = await startRecorder({ store: await storeNowhere(t), directory });
   for (const record of many(5)) await before.append(record);
-  const bad = aRecord('token.release', { tenant: randomBytes(20_000).toString('base64') });
+  const bad = unreadable();
   await before.append(bad);
   await before.append(release(5));
   await before.stop();

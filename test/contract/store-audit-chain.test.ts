@@ -4,6 +4,7 @@ import { sql } from 'kysely';
 import { appended, type ChainHead, emptyChain } from '../../broker/domain/audit-chain.ts';
 import { toAuditRecord } from '../../broker/store/audit-log-row.ts';
 import { writeAuditRecords } from '../../broker/store/audit-writer.ts';
+import { prepareRecord } from '../../broker/store/chained-rows.ts';
 import { createDatabase, type Database } from '../../broker/store/database.ts';
 import { migrate } from '../../broker/store/migrate.ts';
 import { createStore } from '../../broker/store/store.ts';
@@ -76,7 +77,7 @@ test('writes one chain without a gap or a fork when two brokers record at the sa
     Array.from({ length: 20 }, (_, turn) => {
       const tenants = turn % 2 === 0 ? ['other', undefined, 'acme'] : ['acme', 'other', undefined];
       const records = tenants.map((tenant) => aRecord('token.release', { tenant }));
-      return broker.transaction((trx) => writeAuditRecords(trx, records));
+      return broker.transaction((trx) => writeAuditRecords(trx, records.map(prepareRecord)));
     }),
   );
   await Promise.all(writes);
@@ -85,11 +86,44 @@ test('writes one chain without a gap or a fork when two brokers record at the sa
   assert.equal(await checkedLength(database, ''), 40);
 });
 
+test('writes one chain without a gap or a fork when two brokers write groups and acts of their own on it', async (t) => {
+  const { store, database, url } = await useStore(t);
+  await fill(store, aChannel());
+  const other = createStore({ database: useConnection(t, url) });
+  const group = (broker: string, round: number) =>
+    Array.from({ length: 20 }, (_, n) =>
+      aRecord('token.release', { tenant: n % 3 ? 'acme' : undefined, facts: { broker, round, n } }),
+    );
+  for (let round = 0; round < 10; round += 1) {
+    await Promise.all(
+      Object.entries({ store, other }).flatMap(([name, broker]) => [
+        broker.audit.appendAll(group(name, round).map(broker.audit.prepare), { firstTime: true }),
+        broker.audit.append(aRecord('channel.list', { facts: { name, round } })),
+      ]),
+    );
+  }
+  const installation = await checkedLength(database, '');
+  assert.equal((await checkedLength(database, 'acme')) + installation, 3 + 10 * 2 * 21);
+  assert.equal(installation, 10 * 2 * 7);
+});
+
+test('writes a group once that another broker has written, whoever wrote behind it', async (t) => {
+  const { store, database, url } = await useStore(t);
+  await fill(store, aChannel());
+  const other = createStore({ database: useConnection(t, url) });
+  const group = Array.from({ length: 20 }, (_, n) => store.audit.prepare(aRecord('token.release', { facts: { n } })));
+  await store.audit.appendAll(group.slice(0, 10), { firstTime: true });
+  await other.audit.append(aRecord('channel.list'));
+  await store.audit.appendAll(group);
+  await other.audit.appendAll(group);
+  assert.equal(await checkedLength(database, 'acme'), 3 + 20 + 1);
+});
+
 test('writes thousands of records in one go', async (t) => {
   const { store, database } = await useStore(t);
   await fill(store);
   const records = Array.from({ length: 5_000 }, () => aRecord('token.release', { facts: { source: 'cache', n: 1 } }));
-  await database.transaction((trx) => writeAuditRecords(trx, records));
+  await database.transaction((trx) => writeAuditRecords(trx, records.map(prepareRecord)));
   assert.equal(await checkedLength(database, 'acme'), 5_002);
 });
 
