@@ -10,7 +10,7 @@ import { type Kysely, sql } from 'kysely';
 import type { ChainHead } from '../domain/audit-chain.ts';
 import { BrokerError } from '../errors.ts';
 import type { PreparedRecord } from '../ports.ts';
-import { writeAuditRecords } from './audit-writer.ts';
+import { writePreparedRecords } from './audit-writer.ts';
 import { type ChainedRow, chained, rowsOf, tenantsOf, writtenColumns } from './chained-rows.ts';
 import type { Database } from './database.ts';
 import type { Schema } from './schema.ts';
@@ -50,7 +50,7 @@ export function createAuditAppender(database: Database): AppendAuditRecords {
 
   return async (records, firstTime) => {
     if (records.length === 0 || (await tryKnownHeads(records, firstTime))) return;
-    const heads = await database.transaction((trx) => writeAuditRecords(trx, records));
+    const heads = await database.transaction((trx) => writePreparedRecords(trx, records));
     learn(heads.values());
   };
 }

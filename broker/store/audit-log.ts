@@ -2,7 +2,7 @@ import { BrokerError } from '../errors.ts';
 import type { AuditLog } from '../ports.ts';
 import { createAuditAppender } from './audit-appender.ts';
 import { toAuditRecord } from './audit-log-row.ts';
-import { writtenRecords } from './audit-writer.ts';
+import { writtenPreparedRecords } from './audit-writer.ts';
 import { prepareRecord } from './chained-rows.ts';
 import type { Database } from './database.ts';
 import { recorded } from './recorded.ts';
@@ -34,7 +34,7 @@ export function createAuditLog(database: Database): AuditLog {
         } catch (error) {
           if (!(error instanceof BrokerError) || error.code !== 'STORE_CONFLICT' || tries === mostTries) throw error;
         }
-        const written = await database.run((db) => writtenRecords(db, now));
+        const written = await database.run((db) => writtenPreparedRecords(db, now));
         missing = now.filter((_, place) => written[place] !== true);
       }
     },

@@ -15,7 +15,12 @@ import type { Schema } from './schema.ts';
 
 /** Writes one record. Throws STORE_CONFLICT where this very record is written already. */
 export async function writeAuditRecord(trx: Transaction<Schema>, record: AuditRecord): Promise<void> {
-  await writeAuditRecords(trx, [prepareRecord(record)]);
+  await writeAuditRecords(trx, [record]);
+}
+
+/** Writes records in the order given, whatever their tenants; like `writePreparedRecords`. */
+export async function writeAuditRecords(trx: Transaction<Schema>, records: readonly AuditRecord[]): Promise<void> {
+  await writePreparedRecords(trx, records.map(prepareRecord));
 }
 
 /**
@@ -23,7 +28,7 @@ export async function writeAuditRecord(trx: Transaction<Schema>, record: AuditRe
  * STORE_CONFLICT where one of them is written already, as after a commit whose answer was lost; `writtenRecords` tells
  * which. Answers the heads that the chains have once the transaction is committed.
  */
-export async function writeAuditRecords(
+export async function writePreparedRecords(
   trx: Transaction<Schema>,
   records: readonly PreparedRecord[],
 ): Promise<ReadonlyMap<string, ChainHead>> {
@@ -51,7 +56,12 @@ export async function beginChain(trx: Transaction<Schema>, tenant: string): Prom
 }
 
 /** Which of the records are written, in the order given. */
-export async function writtenRecords(
+export async function writtenRecords(db: Kysely<Schema>, records: readonly AuditRecord[]): Promise<readonly boolean[]> {
+  return writtenPreparedRecords(db, records.map(prepareRecord));
+}
+
+/** Which of the records are written, in the order given. */
+export async function writtenPreparedRecords(
   db: Kysely<Schema>,
   records: readonly PreparedRecord[],
 ): Promise<readonly boolean[]> {

@@ -2,7 +2,6 @@ import type { Transaction } from 'kysely';
 import type { AuditRecord } from '../domain/audit-record.ts';
 import { BrokerError } from '../errors.ts';
 import { writeAuditRecord, writtenRecords } from './audit-writer.ts';
-import { prepareRecord } from './chained-rows.ts';
 import type { Database } from './database.ts';
 import type { Schema } from './schema.ts';
 
@@ -28,7 +27,7 @@ export async function recorded(
 }
 
 async function isWritten(database: Database, record: AuditRecord): Promise<boolean> {
-  const [written] = await database.run((db) => writtenRecords(db, [prepareRecord(record)]));
+  const [written] = await database.run((db) => writtenRecords(db, [record]));
   return written === true;
 }
 

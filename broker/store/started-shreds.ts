@@ -1,7 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 import type { Shreds, TenantCiphertext } from '../ports.ts';
 import { writeAuditRecords } from './audit-writer.ts';
-import { prepareRecord } from './chained-rows.ts';
 import { toChannel } from './channel-row.ts';
 import { expectChanged } from './conflict.ts';
 import { nothingReceived } from './consent-row.ts';
@@ -66,7 +65,7 @@ export function createStartedShreds(
             where tenant = ${tenant} and refresh_token_encrypted is not null`.execute(trx);
         const alive = channels.filter(({ state }) => state !== 'revoked');
         const records = [record, ...alive.map(({ id: channel }) => recordOfChannel(channel))];
-        await writeAuditRecords(trx, records.map(prepareRecord));
+        await writeAuditRecords(trx, records);
       }),
 
     async ended(since) {

@@ -225,7 +225,7 @@ test('while anything waits in the spool, what is new goes behind it', async (t) 
     audit: {
       ...store.audit,
       appendAll: async (records: Parameters<typeof store.audit.appendAll>[0]) => {
-        asked.push(records.map(({ facts }) => facts.n));
+        asked.push(records.map(({ record }) => record.facts.n));
         reached.resolve();
         await released.promise;
         await store.audit.appendAll(records);

@@ -4,7 +4,6 @@ import { sql } from 'kysely';
 import { appended, type ChainHead, emptyChain } from '../../broker/domain/audit-chain.ts';
 import { toAuditRecord } from '../../broker/store/audit-log-row.ts';
 import { writeAuditRecords } from '../../broker/store/audit-writer.ts';
-import { prepareRecord } from '../../broker/store/chained-rows.ts';
 import { createDatabase, type Database } from '../../broker/store/database.ts';
 import { migrate } from '../../broker/store/migrate.ts';
 import { createStore } from '../../broker/store/store.ts';
@@ -77,7 +76,7 @@ test('writes one chain without a gap or a fork when two brokers record at the sa
     Array.from({ length: 20 }, (_, turn) => {
       const tenants = turn % 2 === 0 ? ['other', undefined, 'acme'] : ['acme', 'other', undefined];
       const records = tenants.map((tenant) => aRecord('token.release', { tenant }));
-      return broker.transaction((trx) => writeAuditRecords(trx, records.map(prepareRecord)));
+      return broker.transaction((trx) => writeAuditRecords(trx, records));
     }),
   );
   await Promise.all(writes);
@@ -123,7 +122,7 @@ test('writes thousands of records in one go', async (t) => {
   const { store, database } = await useStore(t);
   await fill(store);
   const records = Array.from({ length: 5_000 }, () => aRecord('token.release', { facts: { source: 'cache', n: 1 } }));
-  await database.transaction((trx) => writeAuditRecords(trx, records.map(prepareRecord)));
+  await database.transaction((trx) => writeAuditRecords(trx, records));
   assert.equal(await checkedLength(database, 'acme'), 5_002);
 });
 
