@@ -237,7 +237,7 @@ export const brokerSettings = z.object({
       'BROKER_REFRESH_CONCURRENCY',
       is.count(1, 1_000),
       'How many tokens this replica refreshes at the same time, and so the most connections to the token endpoint.',
-      { default: '128' },
+      { default: '160' },
     ),
     activeWindowMs: setting(
       'BROKER_ACTIVE_WINDOW',

@@ -15,15 +15,7 @@ import { missingScopes } from '../domain/scope.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { BucketRules } from '../domain/token-bucket.ts';
 import { asBrokerError, BrokerError } from '../errors.ts';
-import type {
-  AccessTokenCache,
-  CachedToken,
-  Clock,
-  RateLimits,
-  ReadableChannel,
-  ReadableGrant,
-  Store,
-} from '../ports.ts';
+import type { AccessTokenCache, CachedToken, Clock, RateLimits, ReadableGrant, Store } from '../ports.ts';
 import type { Authorize } from './authorize.ts';
 import { invalid } from './input.ts';
 import type { LookUpReadable } from './look-up-readable.ts';
@@ -56,6 +48,20 @@ export interface ReleasedToken {
   readonly generation: number;
 }
 
+/** What the decision to release rests on. */
+interface Decided {
+  readonly tenant: string;
+  readonly grant: ReadableGrant;
+  /** When the database said so, where it does not answer now. */
+  readonly rememberedFrom: Date | undefined;
+}
+
+interface Found {
+  readonly token: CachedToken;
+  readonly source: 'cache' | 'refresh' | 'cache-while-refreshing' | 'cache-despite-failure';
+  readonly rememberedFrom: Date | undefined;
+}
+
 export function createGetAccessToken(deps: {
   authorize: Authorize;
   store: Pick<Store, 'audit'>;
@@ -77,6 +83,27 @@ export function createGetAccessToken(deps: {
   return async (caller: Workload, request: AccessTokenRequest): Promise<ReleasedToken> => {
     if (request.reason.length > 256) throw invalid('reason: at most 256 characters');
     if (!isChannelId(request.channel)) throw invalid('channel_id: not the id of a channel (ch_ and 26 characters)');
+    const decision = await decide(caller, request);
+    onUsed(request.channel);
+
+    const { token, source, rememberedFrom } = await find(caller, request, decision);
+    const { tenant, grant } = decision;
+    const facts = {
+      accessToken: fingerprint(token.accessToken.reveal()),
+      expiresAt: token.expiresAt.toISOString(),
+      source,
+      reason: request.reason,
+      certificate: caller.certificateSerial,
+      ...(rememberedFrom && { decision: 'remembered', decidedAt: rememberedFrom.toISOString() }),
+    };
+    const target = { tenant, channel: request.channel };
+    await store.audit.append(auditRecord(clock.now(), caller, 'token.release', 'ok', target, facts));
+    const { scopes, youtubeChannelId, generation } = grant;
+    return { accessToken: token.accessToken, expiresAt: token.expiresAt, scopes, youtubeChannelId, generation };
+  };
+
+  /** May this workload have the token of this channel now? Refuses, on record, where it may not. */
+  async function decide(caller: Workload, request: AccessTokenRequest): Promise<Decided> {
     const { channel, rememberedFrom } = await lookUpReadable.find(caller.spiffeId, request.channel);
     const target = { tenant: channel?.tenant, channel: request.channel };
     const refuse = (code: Parameters<Authorize['refuse']>[2], detail: string) =>
@@ -89,21 +116,8 @@ export function createGetAccessToken(deps: {
     if (!channel.grant) return refuse('CONSENT_PENDING', 'no grant');
     const missing = missingScopes(request.scopes, channel.grant.scopes);
     if (missing.length > 0) return refuse('SCOPE_NOT_GRANTED', `not granted: ${missing.join(' ')}`);
-    onUsed(request.channel);
-
-    const { token, source } = await find(caller, request, channel, channel.grant, rememberedFrom === undefined);
-    const facts = {
-      accessToken: fingerprint(token.accessToken.reveal()),
-      expiresAt: token.expiresAt.toISOString(),
-      source,
-      reason: request.reason,
-      certificate: caller.certificateSerial,
-      ...(rememberedFrom && { decision: 'remembered', decidedAt: rememberedFrom.toISOString() }),
-    };
-    await store.audit.append(auditRecord(clock.now(), caller, 'token.release', 'ok', target, facts));
-    const { scopes, youtubeChannelId, generation } = channel.grant;
-    return { accessToken: token.accessToken, expiresAt: token.expiresAt, scopes, youtubeChannelId, generation };
-  };
+    return { tenant: channel.tenant, grant: channel.grant, rememberedFrom };
+  }
 
   /** A worker that asks for more life than the broker would take care of is heard so often in a minute and no more. */
   async function requireForcedTurn({ spiffeId }: Workload): Promise<void> {
@@ -115,16 +129,14 @@ export function createGetAccessToken(deps: {
   async function find(
     caller: Workload,
     request: AccessTokenRequest,
-    channel: ReadableChannel,
-    grant: ReadableGrant,
-    canRefresh: boolean,
-  ): Promise<{ token: CachedToken; source: 'cache' | 'refresh' | 'cache-while-refreshing' | 'cache-despite-failure' }> {
+    { tenant, grant, rememberedFrom }: Decided,
+  ): Promise<Found> {
     const { accessTokenCacheKey: key, tokenExpiresAt } = grant;
-    const cached = key === undefined ? undefined : await cache.get(channel.tenant, key, tokenExpiresAt);
+    const cached = key === undefined ? undefined : await cache.get(tenant, key, tokenExpiresAt);
     const now = clock.now();
     const wanted = request.minTtlSeconds || defaultMinTtlSeconds;
     if (cached && isFreshEnough({ expiresAt: cached.expiresAt, refreshedAt: grant.refreshedAt }, now, wanted)) {
-      return { token: cached, source: 'cache' };
+      return { token: cached, source: 'cache', rememberedFrom };
     }
     const isUsable = () =>
       cached !== undefined && cached.expiresAt.getTime() - clock.now().getTime() >= leastUsefulSeconds * 1000;
@@ -132,18 +144,16 @@ export function createGetAccessToken(deps: {
       const isForced =
         cached && isFreshEnough({ ...cached, refreshedAt: grant.refreshedAt }, now, defaultMinTtlSeconds);
       if (isForced) await requireForcedTurn(caller);
-      if (!canRefresh) throw new BrokerError('STORE_UNAVAILABLE', { detail: 'nothing is refreshed without it' });
-      return {
-        token: await refresh(caller, request, isUsable()),
-        source: 'refresh',
-      };
+      if (rememberedFrom) throw new BrokerError('STORE_UNAVAILABLE', { detail: 'nothing is refreshed without it' });
+      return { token: await refresh(caller, request, isUsable()), source: 'refresh', rememberedFrom };
     } catch (error) {
       const { code, row } = asBrokerError(error);
       if (!cached || !isUsable() || !row.retry) throw error;
-      return {
-        token: cached,
-        source: code === 'REFRESH_IN_PROGRESS' ? 'cache-while-refreshing' : 'cache-despite-failure',
-      };
+      // It has been some time: the channel may have been taken away meanwhile.
+      const still = await decide(caller, request);
+      if (still.grant.generation !== grant.generation) throw error;
+      const source = code === 'REFRESH_IN_PROGRESS' ? 'cache-while-refreshing' : 'cache-despite-failure';
+      return { token: cached, source, rememberedFrom: still.rememberedFrom };
     }
   }
 

@@ -10,8 +10,8 @@ import type { RefreshFlights } from './refresh-flights.ts';
 import type { RunClaim } from './run-claim.ts';
 
 /** A claim is worth its query where so much of all places is free, or where so long nothing was claimed. */
-const worthAClaim = 0.25;
-const claimAnywayMs = 100;
+const worthAClaim = 1 / 16;
+const claimAnywayMs = 50;
 const longestFillMs = 60_000;
 /** As long as nothing was free: another broker has locked the very rows; they are looked at again then. */
 const takenByOthersMs = 100;

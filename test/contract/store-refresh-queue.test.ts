@@ -215,3 +215,102 @@ test('counts failures, ends the claim and sets the next try, without a change of
   }
   assert.deepEqual(await actsOn(store, 'ch_1'), ['channel.add', 'token.refresh', 'token.refresh']);
 });
+
+test('looks at the regions that it is given, and at no other', async (t) => {
+  const { store } = await useStore(t);
+  const regions = ['asia', 'eu', 'us'];
+  await fill(store, ...regions.map((region) => anActiveChannel({ id: `ch_${region}`, name: region, region })));
+  const part = { ...queueAt(30), regions: ['us', 'asia', 'nowhere'] };
+  assert.deepEqual(await store.channels.nextDue(part), minute(30));
+  const claims = await store.channels.claimDue(part, lease(30, 32), upTo(10));
+  assert.deepEqual(claims.map(({ channel }) => channel.region).sort(), ['asia', 'us']);
+  assert.deepEqual(await store.channels.nextDue(part), minute(32));
+  assert.equal((await store.channels.claimDue(queueAt(30), lease(30, 32), upTo(10))).length, 1);
+});
+
+test('a long queue of one OAuth client leaves places to the others, with what it has already', async (t) => {
+  const { store } = await useStore(t);
+  const client = { name: 'others', clientId: 'others.apps.example', dpop: false, createdAt: minute(0) };
+  await fill(store);
+  await store.oauthClients.create({ ...client, publishing: 'production' }, aRecord('oauth-client.add'));
+  for (let n = 0; n < 12; n += 1) {
+    const channel = { id: `ch_${n}`, name: `n${n}`, region: n % 2 === 0 ? 'eu' : 'us' };
+    await store.channels.create(anActiveChannel(channel, { refreshDueAt: minute(n) }), aRecord('channel.add'));
+  }
+  const late = { id: 'ch_late', name: 'late', oauthClient: 'others' };
+  await store.channels.create(anActiveChannel(late, { refreshDueAt: minute(29) }), aRecord('channel.add'));
+
+  const ids = async (taken: number, exceptClients: readonly string[] = []) => {
+    const limits = { limit: 8, mostPerClient: 5, taken: new Map([['uploads', taken]]) };
+    const claims = await store.channels.claimDue({ ...queueAt(30), exceptClients }, lease(30, 32), limits);
+    for (const claim of claims) await store.channels.giveBack(claim);
+    return claims.map(({ channel }) => channel.id);
+  };
+  assert.deepEqual(await ids(0), ['ch_0', 'ch_1', 'ch_2', 'ch_3', 'ch_4', 'ch_late']);
+  assert.deepEqual(await ids(3), ['ch_0', 'ch_1', 'ch_late']);
+  assert.deepEqual(await ids(5), ['ch_late']);
+  assert.deepEqual(await ids(0, ['uploads']), ['ch_late']);
+  assert.deepEqual(await store.channels.nextDue({ ...queueAt(30), exceptClients: ['uploads', 'others'] }), undefined);
+  assert.deepEqual(await store.channels.nextDue({ ...queueAt(30), exceptClients: ['uploads'] }), minute(29));
+});
+
+test('a claim that is given back leaves the channel due, and gives nothing back that another has', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store, anActiveChannel());
+  const slow = await claimOf(store, 'ch_1', 30, 32);
+  const quick = await claimOf(store, 'ch_1', 32, 34);
+  await store.channels.giveBack(slow);
+  assert.equal(await store.channels.claim('ch_1', lease(33, 35)), undefined);
+  await store.channels.giveBack(quick);
+  assert.deepEqual(await store.channels.nextDue(queueAt(33)), minute(30));
+  assert.ok(await store.channels.claim('ch_1', lease(33, 35)));
+});
+
+test('a claim that ends in the far future was made by a wrong clock, and holds nothing', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store, anActiveChannel());
+  await claimOf(store, 'ch_1', 600, 601);
+  assert.deepEqual(await store.channels.nextDue(queueAt(30)), minute(30));
+  assert.equal((await store.channels.claimDue(queueAt(30), lease(30, 31), upTo(1))).length, 1);
+});
+
+test('writes many refreshes at once, each for itself, and once however often it is told', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store, ...['ch_1', 'ch_2', 'ch_3'].map((id) => anActiveChannel({ id, name: id })));
+  const [one, two, three] = await Promise.all(['ch_1', 'ch_2', 'ch_3'].map((id) => claimOf(store, id, 30, 32)));
+  assert.ok(one && two && three);
+  await claimOf(store, 'ch_2', 32, 34);
+  const failure = { className: 'unavailable', retryAt: minute(40) };
+  const settled = [
+    { claim: one, success: aRefresh({ proofDueAt: minute(900) }), record: refreshRecord() },
+    { claim: two, success: aRefresh(), record: refreshRecord() },
+    { claim: three, failure, record: refreshRecord() },
+  ];
+  for (let times = 0; times < 2; times += 1) {
+    assert.deepEqual(await store.channels.settleAll(settled), ['written', 'overtaken', 'written']);
+  }
+  const grants = await Promise.all(['ch_1', 'ch_2', 'ch_3'].map(async (id) => (await store.channels.find(id))?.grant));
+  assert.deepEqual(
+    grants.map((grant) => grant?.refreshDueAt),
+    [minute(60), minute(30), minute(40)],
+  );
+  assert.deepEqual(
+    grants.map((grant) => grant?.refreshFailures),
+    [0, 0, 1],
+  );
+  assert.equal((await store.audit.list({ limit: 50 })).filter(({ action }) => action === 'token.refresh').length, 2);
+  assert.deepEqual((await claimOf(store, 'ch_1', 61, 62)).proofDueAt, minute(900));
+});
+
+test('where some of a group were written before their answer was lost, the others are written', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store, ...['ch_1', 'ch_2'].map((id) => anActiveChannel({ id, name: id })));
+  const [one, two] = await Promise.all(['ch_1', 'ch_2'].map((id) => claimOf(store, id, 30, 32)));
+  assert.ok(one && two);
+  const first = { claim: one, success: aRefresh(), record: refreshRecord() };
+  const second = { claim: two, success: aRefresh(), record: refreshRecord() };
+  await store.channels.settleAll([first]);
+  assert.deepEqual(await store.channels.settleAll([second, first]), ['written', 'written']);
+  assert.deepEqual((await store.channels.find('ch_2'))?.grant?.refreshDueAt, minute(60));
+  assert.equal((await store.audit.list({ limit: 50 })).filter(({ action }) => action === 'token.refresh').length, 2);
+});

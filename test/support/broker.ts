@@ -22,7 +22,7 @@ export interface RunningBroker extends Broker {
 
 export interface BrokerParts {
   readonly vault: SetUpVault;
-  readonly google: PracticeGoogle;
+  readonly google: Pick<PracticeGoogle, 'url' | 'endpoints'>;
   readonly databaseUrl: string;
   readonly redisUrl: string | undefined;
   readonly clock: Clock;

@@ -62,3 +62,23 @@ test('medians and numbers', () => {
   assert.equal(median([4, 1, 2, 3]), 2.5);
   assert.deepEqual([0.741, 99.9, 1234, 1_234_567].map(short), ['0.74', '99.90', '1 234', '1 234 567']);
 });
+
+test('a figure alone has to stay below its goal, and so does what it depends on', async () => {
+  const seconds = { ...bench, title: 'Ours alone.', unit: 'seconds', goal: 25 };
+  const trial = (values: readonly number[], holds: boolean) => ({
+    name: 'work',
+    run: async (round: number) => values[round] ?? 0,
+    conditions: () => [{ text: 'memory: 1.00, at most 2', holds }],
+  });
+  const result = await measure('some', seconds, trial([99, 20, 24, 30], true), () => {});
+  assert.deepEqual([result.value, result.holds, result.baseline], [24, true, undefined]);
+  assert.match(reportOf(result), /holds: 24\.00 seconds \(20\.00 to 30\.00\), goal at most 25\.00/);
+  assert.match(reportOf(result), /holds: memory: 1\.00, at most 2/);
+  assert.equal((await measure('some', seconds, trial([1, 26, 26, 20], true), () => {})).holds, false);
+  const missed = await measure('some', seconds, trial([1, 20, 20, 20], false), () => {});
+  assert.equal(missed.holds, false);
+  const machine = { processor: 'a processor', cores: 2, memoryGb: 8, system: 'linux x64', node: 'v24.0.0' };
+  const document = benchmarksDocument([missed], machine, new Date('2026-03-01T12:00:00Z'));
+  assert.match(document, /\| \[some\]\(#some\) \| 20\.00 seconds \| at most 25\.00 \| \*\*missed\*\* \|/);
+  assert.match(document, /^- \*\*missed\*\*: memory: 1\.00, at most 2$/m);
+});

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isFreshEnough, refreshDueAt, retryAt } from '../../broker/domain/refresh-schedule.ts';
+import { isFreshEnough, isInUse, proofDueAt, refreshDueAt, retryAt } from '../../broker/domain/refresh-schedule.ts';
 
 const born = new Date('2026-11-23T12:00:00Z');
 const after = (seconds: number) => new Date(born.getTime() + seconds * 1000);
@@ -55,4 +55,35 @@ test('nobody can ask for more life than half of what a new token has, and refres
   const token = { expiresAt: after(3600), refreshedAt: born };
   assert.equal(isFreshEnough(token, after(60), 999_999), true);
   assert.equal(isFreshEnough(token, after(2000), 999_999), false);
+});
+
+test('proves a grant once a day, at a time of the day that is the channel’s own', () => {
+  const day = 24 * 3_600_000;
+  const now = new Date('2026-03-01T12:00:00Z');
+  const times = Array.from({ length: 2000 }, (_, n) => {
+    const first = proofDueAt(`ch_${n}`, now);
+    assert.ok(first.getTime() - now.getTime() >= 3_600_000, 'not at once');
+    assert.ok(first.getTime() - now.getTime() <= day + 3_600_000, 'within a day');
+    // Proven a little late, it stays at its time; an outage of all does not bring them together.
+    const next = proofDueAt(`ch_${n}`, new Date(first.getTime() + 20 * 60_000));
+    assert.equal(next.getTime() - first.getTime(), day);
+    return first.getTime();
+  });
+  const hours = new Map<number, number>();
+  for (const at of times) hours.set(new Date(at).getUTCHours(), (hours.get(new Date(at).getUTCHours()) ?? 0) + 1);
+  assert.equal(hours.size, 24);
+  assert.ok(Math.max(...hours.values()) < 130, 'spread over the day');
+});
+
+test('a channel is in use for a time after it was used', () => {
+  const now = new Date('2026-03-08T12:00:00Z');
+  const week = 7 * 24 * 3_600_000;
+  assert.equal(isInUse(undefined, now, week), false);
+  assert.equal(isInUse(new Date('2026-03-01T12:00:00Z'), now, week), true);
+  assert.equal(isInUse(new Date('2026-03-01T11:59:59Z'), now, week), false);
+});
+
+test('a server that gives tokens of a second is not asked in a loop', () => {
+  const now = new Date('2026-03-08T12:00:00Z');
+  assert.equal(refreshDueAt('ch_a', now, new Date(now.getTime() + 1_000)).getTime() - now.getTime(), 5_000);
 });

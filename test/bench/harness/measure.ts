@@ -1,10 +1,20 @@
-import type { Bench, BenchResult, Contest, Measured, Side } from './bench.ts';
+import type { Bench, BenchResult, Contest, Measured, Side, Trial } from './bench.ts';
+
+/** Runs the rounds and answers what came out. */
+export function measure(
+  name: string,
+  bench: Bench,
+  prepared: Contest | Trial,
+  tell: (line: string) => void,
+): Promise<BenchResult> {
+  return 'baseline' in prepared ? compare(name, bench, prepared, tell) : tryOut(name, bench, prepared, tell);
+}
 
 /**
- * Runs the rounds and answers what came out. The two sides take turns, and turns in going first, so that what the
+ * The two sides take turns, and turns in going first, so that what the
  * machine does besides (other programs, heat, a checkpoint) meets both.
  */
-export async function measure(
+async function compare(
   name: string,
   bench: Bench,
   { subject, baseline, notes }: Contest,
@@ -39,7 +49,35 @@ export async function measure(
       baseline,
       rates.map((rate) => rate.baseline),
     ),
+    conditions: [],
     notes: (await notes?.()) ?? [],
+  };
+}
+
+async function tryOut(name: string, bench: Bench, trial: Trial, tell: (line: string) => void): Promise<BenchResult> {
+  const values: number[] = [];
+  for (let round = 0; round <= bench.rounds; round += 1) {
+    const value = rounded(await trial.run(round));
+    if (!Number.isFinite(value) || value < 0) throw new Error(`${trial.name}: ${value} ${bench.unit} is no figure`);
+    tell(
+      `${round === 0 ? 'warm-up' : `round ${round} of ${bench.rounds}`}: ${trial.name} ${short(value)} ${bench.unit}`,
+    );
+    if (round > 0) values.push(value);
+  }
+  const value = median(values);
+  const conditions = trial.conditions?.() ?? [];
+  return {
+    bench: name,
+    value,
+    goal: bench.goal,
+    unit: bench.unit,
+    holds: value <= bench.goal && conditions.every(({ holds }) => holds),
+    title: bench.title,
+    ratios: values,
+    subject: { name: trial.name, unit: bench.unit, median: value, rounds: values },
+    baseline: undefined,
+    conditions,
+    notes: (await trial.notes?.()) ?? [],
   };
 }
 

@@ -13,6 +13,7 @@ export function reportOf(result: BenchResult): string {
     tableOf(result),
     '',
     barsOf(result),
+    ...result.conditions.map(({ text, holds }) => `${holds ? 'holds' : 'MISSED'}: ${text}`),
     ...(result.notes.length > 0 ? ['', ...result.notes.map((note) => `- ${note}`)] : []),
     '',
     verdictOf(result),
@@ -21,12 +22,18 @@ export function reportOf(result: BenchResult): string {
 }
 
 /** `holds: 0.62 …, goal 0.50`. */
-export function verdictOf({ holds, value, unit, goal, ratios }: BenchResult): string {
+export function verdictOf({ holds, value, unit, goal, ratios, baseline }: BenchResult): string {
   const spread = `${short(Math.min(...ratios))} to ${short(Math.max(...ratios))}`;
-  return `${holds ? 'holds' : 'MISSED'}: ${short(value)} ${unit} (${spread}), goal ${short(goal)}`;
+  const most = baseline ? '' : 'at most ';
+  return `${holds ? 'holds' : 'MISSED'}: ${short(value)} ${unit} (${spread}), goal ${most}${short(goal)}`;
 }
 
 function tableOf({ subject, baseline, ratios, value }: BenchResult): string {
+  if (!baseline) {
+    const rows = ratios.map((figure, round) => [String(round + 1), short(figure)]);
+    const headings = ['round', `${subject.name} (${subject.unit})`];
+    return renderTable(headings, [...rows, ['median', short(value)]], process.stdout.columns ?? 120);
+  }
   const rows = ratios.map((ratio, round) => [
     String(round + 1),
     short(subject.rounds[round] ?? 0),
@@ -42,13 +49,14 @@ function tableOf({ subject, baseline, ratios, value }: BenchResult): string {
 }
 
 /** The two medians as bars, the longer one of full width; with the slowest and the fastest round behind. */
-export function barsOf({ subject, baseline }: BenchResult): string {
-  const longest = Math.max(subject.median, baseline.median);
-  const names = Math.max(subject.name.length, baseline.name.length);
-  return [subject, baseline]
+export function barsOf({ subject, baseline }: Pick<BenchResult, 'subject' | 'baseline'>): string {
+  const sides = baseline ? [subject, baseline] : [subject];
+  const longest = Math.max(...sides.map(({ median }) => median));
+  const names = Math.max(...sides.map(({ name }) => name.length));
+  return sides
     .map(({ name, median, rounds, unit }) => {
       const spread = `${short(Math.min(...rounds))} to ${short(Math.max(...rounds))}`;
-      return `${name.padEnd(names)}  ${bar(median / longest)}  ${short(median)} ${unit} (${spread})`;
+      return `${name.padEnd(names)}  ${bar(longest > 0 ? median / longest : 0)}  ${short(median)} ${unit} (${spread})`;
     })
     .join('\n');
 }
