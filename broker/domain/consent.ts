@@ -21,6 +21,7 @@ export type ConsentFailure =
   | 'google_unavailable'
   | 'google_refused'
   | 'client_rejected'
+  | 'channel_closed'
   | 'vault_unavailable';
 
 export type ConsentStatus =

@@ -11,7 +11,7 @@
 import { auditRecord, fingerprint } from '../domain/audit-record.ts';
 import { type AuthorizationResponse, parseAuthorizationResponse } from '../domain/authorization-response.ts';
 import type { Owner } from '../domain/caller.ts';
-import { type Channel, nextGeneration } from '../domain/channel.ts';
+import { acceptsConsent, type Channel, nextGeneration } from '../domain/channel.ts';
 import { type Consent, type ConsentFailure, verifierGeneration } from '../domain/consent.ts';
 import { hashSecret, tokenNames } from '../domain/identifier.ts';
 import { missingScopes } from '../domain/scope.ts';
@@ -64,6 +64,8 @@ export function createCompleteConsent(deps: {
     }
     if (response.kind !== 'code') return fail(response.kind === 'wrong_issuer' ? 'wrong_issuer' : 'malformed_response');
 
+    // Before the code is redeemed: what Google gave for it would be nobody's.
+    if (!acceptsConsent(channel)) return fail('channel_closed');
     const client = await store.oauthClients.find(consent.oauthClient);
     if (!client || client.disabledAt) return fail('client_rejected');
     const codeVerifier = await readVerifier(channel, request.codeVerifierEncrypted);

@@ -60,7 +60,7 @@ export function createFinishConsents(deps: {
     // Nothing is asked of Google for a channel that is suspended: it goes on when that ends.
     if (!channel || !client || client.disabledAt || channel.state === 'suspended') return;
     if (channel.state === 'revoked') {
-      await failConsent(caller, { consent, channel, received }, 'code_rejected');
+      await failConsent(caller, { consent, channel, received }, 'channel_closed');
       return;
     }
     // A newer token of this very grant waits on disk: it is stored first.

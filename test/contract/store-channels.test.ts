@@ -151,3 +151,17 @@ test('refuses an access to a channel of another tenant', async (t) => {
   };
   await assert.rejects(store.workloadAccess.allow(access, aRecord('workload.allow')), { code: 'CHANNEL_NOT_FOUND' });
 });
+
+test('leaves nothing for a reader to find in a cache after a suspension, and makes the channel due when it ends', async (t) => {
+  const { store } = await useStore(t);
+  const token = { accessTokenCacheKey: 'token:ch_1:1', tokenExpiresAt: minute(60), refreshDueAt: minute(30) };
+  await fill(store, anActiveChannel({}, token));
+  await store.channels.suspend({ id: 'ch_1', at: minute(1) }, aRecord('channel.suspend', { channel: 'ch_1' }));
+  const suspended = (await store.channels.find('ch_1'))?.grant;
+  assert.deepEqual([suspended?.accessTokenCacheKey, suspended?.refreshTokenHash], [undefined, 'hash-first']);
+  const again = store.channels.suspend({ id: 'ch_1', at: minute(2) }, aRecord('channel.suspend'));
+  await assert.rejects(again, { code: 'STORE_CONFLICT' });
+  await store.channels.resume({ id: 'ch_1', at: minute(3) }, aRecord('channel.resume', { channel: 'ch_1' }));
+  const { state, grant } = (await store.channels.find('ch_1')) ?? {};
+  assert.deepEqual([state, grant?.refreshDueAt, grant?.accessTokenCacheKey], ['active', minute(3), undefined]);
+});

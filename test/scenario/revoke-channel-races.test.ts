@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { startServerProcess } from '../../broker/store/embedded/server-process.ts';
 import { brokerEnvironment } from '../support/broker.ts';
+import { createOwnerBrowser } from '../support/owner-browser.ts';
 import {
   type RevokeWorld,
   reason,
@@ -172,4 +173,32 @@ test('a refresh that is under way does not revive the channel, and the token tha
   assert.equal(await world.standing(channel), 'revoked revoked_by_admin');
   assert.equal(world.revocationsSent(), 2);
   assert.equal((await world.channel(channel)).grant?.accessTokenCacheKey, undefined);
+});
+
+test('a consent that is under way when the channel is revoked does not come about, at whatever moment it is met', async (t) => {
+  const world = await useRevokeWorld(t);
+  const account = 'olga@example.com';
+  const early = await world.connect('early', 'olga');
+  const browser = createOwnerBrowser();
+  const { url } = await world.api<{ url: string }>('POST', `/v1/channels/${early}/consent-links`);
+  const callback = await world.google.consent(await browser.start(url), { account });
+  await world.revoke(early);
+  await until(async () => (await world.outcome(early)) === 'revoked');
+  assert.match((await browser.open(callback)).text, /not being connected any more/);
+  assert.equal(world.google.counts.requests({ endpoint: 'token', grantType: 'authorization_code' }), 1);
+  assert.equal((await world.store.consents.newest(early))?.failure, 'channel_closed');
+
+  // The code has been redeemed; what it brought waits for its checks, because YouTube does not answer.
+  const { id: late, consentLink } = await world.addChannel('late');
+  world.google.faults.add({ fault: { kind: 'status', status: 503 }, where: { endpoint: 'channels' }, times: 'always' });
+  await world.consent(consentLink, { account });
+  assert.equal((await world.store.consents.newest(late))?.status, 'received');
+  await world.revoke(late);
+  world.google.faults.clear();
+  world.google.advance(10 * minute);
+  await world.broker.refreshDue();
+  const ended = await world.store.consents.newest(late);
+  assert.deepEqual([ended?.status, ended?.failure], ['pending', 'channel_closed']);
+  assert.deepEqual(await world.store.consents.unfinished(new Date(world.google.now()), 10), []);
+  assert.deepEqual([await world.standing(late), world.revocationsSent()], ['revoked revoked_by_admin', 1]);
 });

@@ -58,11 +58,12 @@ test('what was granted before is not served after a resumption without a proof, 
   await world.api('POST', `/v1/channels/${channel}/suspend`, { reason });
   world.google.revokeByOwner({ account: 'olga@example.com', project: 'practice-project' });
   await world.api('POST', `/v1/channels/${channel}/resume`, { reason });
+  // Its token would not be due for half an hour, and nobody asks for it.
+  await until(async () => (await world.standing(channel)) === 'needs_reconsent grant_revoked_or_expired');
   await assert.rejects(workload.getAccessToken({ channelId: channel }), { code: 'RECONSENT_REQUIRED' });
-  assert.equal(await world.standing(channel), 'needs_reconsent grant_revoked_or_expired');
 });
 
-test('other states are refused with what they are, and an owner’s consent waits until the channel is resumed', async (t) => {
+test('other states are refused with what they are, and so is an owner’s consent until the channel is resumed', async (t) => {
   const world = await useRevokeWorld(t);
   const { id, consentLink } = await world.addChannel('main');
   const act = async (what: string) => {
@@ -115,4 +116,23 @@ test('a refresh that is under way when the channel is suspended caches nothing, 
   assert.equal(await world.standing(channel), 'suspended suspended_by_admin');
   await world.api('POST', `/v1/channels/${channel}/resume`, { reason });
   assert.ok((await workload.getAccessToken({ channelId: channel })).accessToken);
+});
+
+test('what an owner’s consent has brought waits while the channel is suspended, and is finished when it is resumed', async (t) => {
+  const world = await useRevokeWorld(t);
+  const channel = await world.connect('main', 'olga');
+  world.google.faults.add({ fault: { kind: 'status', status: 503 }, where: { endpoint: 'channels' }, times: 'always' });
+  await world.reconsent(channel, 'olga');
+  await world.api('POST', `/v1/channels/${channel}/suspend`, { reason });
+  world.google.faults.clear();
+  world.google.advance(10 * minute);
+  await world.broker.refreshDue();
+  assert.equal(world.google.counts.requests(refreshes), 0);
+  assert.equal(await world.standing(channel), 'suspended suspended_by_admin');
+  await world.api('POST', `/v1/channels/${channel}/resume`, { reason });
+  await until(async () => {
+    await world.broker.refreshDue();
+    return (await world.channel(channel)).grant?.generation === 2;
+  });
+  assert.equal(await world.standing(channel), 'active consented');
 });

@@ -149,6 +149,12 @@ const failures: Readonly<Record<ConsentFailure, (facts: MessageFacts) => Consent
       'Google does not recognise us at the moment. Your channel and your account are fine. Nothing was connected.',
     todo: [`Tell ${they(tenant)}. When it is mended, the same link works again.`],
   }),
+  channel_closed: ({ tenant }) => ({
+    mood: 'attention',
+    title: 'This channel is not being connected any more',
+    happened: `While you were at Google, the connection was ended or paused on our side. We used nothing of Google’s answer. Nothing was connected.`,
+    todo: [`Ask ${they(tenant)} whether they still want to connect it. If so, they can send you a new link.`],
+  }),
   vault_unavailable: () => ({
     mood: 'trouble',
     title: 'We could not lock your permission away',
