@@ -38,7 +38,9 @@ export async function showPlanTo(
   { siblings, ...plan }: RevocationPlan,
   { store, operatorsGroup }: { readonly store: Pick<Store, 'tenants'>; readonly operatorsGroup: string },
 ): Promise<ShownRevocationPlan> {
-  const tenants = new Map((await store.tenants.list()).map((tenant) => [tenant.name, tenant]));
+  const names = [...new Set(siblings.map((sibling) => sibling.tenant))];
+  const found = await Promise.all(names.map((name) => store.tenants.find(name)));
+  const tenants = new Map(names.map((name, place) => [name, found[place]]));
   const maySee = (sibling: RevocationSibling) =>
     isOperator(person, operatorsGroup) || administersChannel(person, sibling, tenants.get(sibling.tenant));
   const hidden = siblings.filter((sibling) => !maySee(sibling));
