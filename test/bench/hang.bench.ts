@@ -17,6 +17,7 @@ import { useWorkload } from '../support/workload.ts';
 import { useWorld } from '../support/world.ts';
 import type { Bench } from './harness/bench.ts';
 
+/** As many as there are slots: without a bulkhead they would hold them all. */
 const hanging = 64;
 const healthy = 200;
 const read = 20;
@@ -38,7 +39,7 @@ export const bench: Bench = {
       vault,
       databaseUrl,
       redisUrl: redis.url,
-      settings: { BROKER_LOG_LEVEL: 'warn' },
+      settings: { BROKER_LOG_LEVEL: 'warn', BROKER_REFRESH_CONCURRENCY: String(hanging) },
     });
     const [sick, well] = [await addClient(world, 'sick'), await addClient(world, 'well')];
     tell('adding the channels');
