@@ -242,9 +242,18 @@ test('while its OAuth client has an incident an owner is asked for nothing; afte
 
 test('two brokers that look at the same time send one message', async (t) => {
   const told = await useDeadChannel(t);
-  const others = [createNotifier(told.parts), createNotifier(told.parts)];
-  await Promise.all([told.notifier, ...others].map((notifier) => notifier.runOnce()));
+  const arrived = Promise.withResolvers<() => void>();
+  told.webhook.answerWith((response) => arrived.resolve(() => response.writeHead(204).end()));
+  const running = told.notifier.runOnce();
+  const answer = await arrived.promise;
+  assert.equal(await createNotifier(told.parts).runOnce(), 0);
+  // Also one that found it due just before.
+  const now = told.clock.now();
+  assert.equal(await told.store.notifications.claim(told.id, now, new Date(now.getTime() + 60 * second)), undefined);
+  answer();
+  await running;
   assert.equal(told.webhook.received.length, 1);
+  assert.equal(await stateOf(told), 'delivered');
 });
 
 test('a broker that is killed after the message arrived is followed by another, with the same id', async (t) => {
@@ -308,7 +317,9 @@ test('jobs deliver by themselves, also what was left waiting, and a receiver tha
   await fill(store, ...channels);
   const webhook = await useWebhookReceiver(t);
   const clock = aClock(minute(5));
-  const notifier = createNotifier({ store, clock, receiver: useReceiver(t, webhook) });
+  // The connections would be enough for all.
+  const receiver = useReceiver(t, webhook, { concurrency: 50 });
+  const notifier = createNotifier({ store, clock, receiver });
   const hanging: (() => void)[] = [];
   webhook.answerWith((response) => void hanging.push(() => response.writeHead(204).end()));
   const end = (id: string) => store.channels.changeState({ ...dead, id }, aRecord('channel.state', { channel: id }));
