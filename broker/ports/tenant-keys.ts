@@ -72,7 +72,6 @@ export interface StoredCiphertext {
   readonly id: string;
   readonly channel: string;
   readonly generation: number;
-  readonly keyVersion: number;
   readonly ciphertext: string;
 }
 
@@ -80,12 +79,12 @@ export interface StoredCiphertext {
 export interface Ciphertexts {
   /** Rows for each key version, the oldest first. */
   countByKeyVersion(tenant: string): Promise<readonly { readonly version: number; readonly rows: number }[]>;
-  /** Up to `limit` rows of a kind below a key version, after the one given, by key version and id. */
+  /** Up to `limit` rows of a kind below a key version, after the one given, by id. */
   below(
     tenant: string,
     kind: CiphertextKind,
     version: number,
-    after: Pick<StoredCiphertext, 'id' | 'keyVersion'> | undefined,
+    after: Pick<StoredCiphertext, 'id'> | undefined,
     limit: number,
   ): Promise<readonly StoredCiphertext[]>;
   /**

@@ -1,6 +1,5 @@
 /**
- * Every column that holds ciphertexts of tenants' keys, for rewrapping. Reads go along the indexes by tenant and key
- * version; a write changes the ciphertext where it is still the one that was rewrapped, so that a refresh that wrote
+ * Every column that holds ciphertexts of tenants' keys, for rewrapping. Reads go along the tenant's rows, by id; a write changes the ciphertext where it is still the one that was rewrapped, so that a refresh that wrote
  * meanwhile wins.
  */
 import { sql } from 'kysely';
@@ -36,7 +35,6 @@ interface FoundRow {
   readonly id: string;
   readonly channel: string;
   readonly generation: number;
-  readonly key_version: number;
   readonly ciphertext: string;
 }
 
@@ -60,14 +58,13 @@ export function createCiphertexts(database: Database): Ciphertexts {
       const { table, ciphertext, version, channel, generation } = places[kind];
       const { rows } = await database.run((db) =>
         sql<FoundRow>`
-          select id, ${channel} as channel, ${generation} as generation, ${version} as key_version,
-                 ${ciphertext} as ciphertext
+          select id, ${channel} as channel, ${generation} as generation, ${ciphertext} as ciphertext
           from ${table}
           where tenant = ${tenant} and ${version} < ${below}
-            and (${version}, id) > (${after?.keyVersion ?? 0}, ${after?.id ?? ''})
-          order by ${version}, id limit ${limit}`.execute(db),
+            and id > ${after?.id ?? ''}
+          order by id limit ${limit}`.execute(db),
       );
-      return rows.map(({ key_version: keyVersion, ...row }) => ({ ...row, keyVersion }));
+      return rows;
     },
 
     replace: (kind, changes) =>

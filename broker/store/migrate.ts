@@ -27,6 +27,7 @@ import * as channelRevocations from './migrations/0018-channel-revocations.ts';
 import * as notifications from './migrations/0019-notifications.ts';
 import * as securityEvents from './migrations/0020-security-events.ts';
 import * as clientIncidents from './migrations/0022-client-incidents.ts';
+import * as channelsHotUpdates from './migrations/0023-channels-hot-updates.ts';
 import { translatePostgresError } from './postgres-error.ts';
 import { grantToRuntime, requireOwner, requireRole } from './roles.ts';
 import type { Schema } from './schema.ts';
@@ -51,6 +52,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0019-notifications': notifications,
   '0020-security-events': securityEvents,
   '0022-client-incidents': clientIncidents,
+  '0023-channels-hot-updates': channelsHotUpdates,
 };
 const migrationTable = 'schema_migrations';
 

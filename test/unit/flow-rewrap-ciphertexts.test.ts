@@ -12,7 +12,7 @@ function rowsOf(count: number) {
       [...versions]
         .filter(([id, at]) => kind === 'grant' && at < version && id > (after?.id ?? ''))
         .slice(0, limit)
-        .map(([id, keyVersion]): StoredCiphertext => ({ id, channel: id, generation: 1, keyVersion, ciphertext: id })),
+        .map(([id]): StoredCiphertext => ({ id, channel: id, generation: 1, ciphertext: id })),
     replace: async (_kind, changes) => {
       for (const { id } of changes) versions.set(id, 2);
       return changes.length;
