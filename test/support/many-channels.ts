@@ -48,7 +48,7 @@ export async function addChannels(
         ...{ youtubeChannelId: youtube.id, youtubeTitle: youtube.title, consentedAt: at, refreshDueAt: dueAt },
       });
       const channel = anActiveChannel({ id, tenant, name: `${name}-${index}`, oauthClient, region, grant });
-      const dated = { ...channel, createdAt: at, updatedAt: at };
+      const dated = { ...channel, requestedScopes: scope.split(' '), createdAt: at, updatedAt: at };
       await world.store.channels.create(dated, aRecord('channel.add', { tenant, channel: id }));
       return id;
     }),
