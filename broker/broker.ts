@@ -431,10 +431,6 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   serveRegions.start();
   closers.push(() => serveRegions.stop());
   flows.noteUse.start();
-  closers.push(async () => {
-    await flows.noteUse.stop();
-    await flows.noteUse.flush().catch(() => undefined);
-  });
   flows.scheduler.start();
   closers.push(() => flows.scheduler.stop());
   flows.keyKeeper.start();
@@ -474,6 +470,11 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   closers.push(() => grpc?.stop(drainMs));
   // Before the server waits for its calls: a subscription does not end by itself.
   closers.push(() => flows.watchChannels.stop());
+  // Before that: what is watched is in use.
+  closers.push(async () => {
+    await flows.noteUse.stop();
+    await flows.noteUse.flush().catch(() => undefined);
+  });
 
   const http = await createHttpServer({
     flows,

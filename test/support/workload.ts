@@ -14,7 +14,7 @@ import type { World } from './world.ts';
 export interface TestWorkload {
   readonly spiffeId: string;
   /** Rejects with the sidecar's error, whose `code` is the broker's. */
-  getAccessToken(request: Partial<GetAccessTokenRequest>): Promise<GetAccessTokenResponse>;
+  getAccessToken(request: Partial<GetAccessTokenRequest>, withinMs?: number): Promise<GetAccessTokenResponse>;
   readonly subscribe: BrokerConnection['subscribe'];
 }
 
@@ -48,7 +48,7 @@ export async function useWorkload(
   }
   return {
     spiffeId,
-    getAccessToken: (asked) => connection.getAccessToken(asked, Date.now() + 15_000),
+    getAccessToken: (asked, withinMs = 15_000) => connection.getAccessToken(asked, Date.now() + withinMs),
     subscribe: connection.subscribe,
   };
 }
