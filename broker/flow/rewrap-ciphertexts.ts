@@ -13,6 +13,11 @@ export interface Rewrapped {
 /** Rows in one request to Vault and one statement of PostgreSQL. OpenBao refuses JSON of a thousand strings: 249 rows. */
 export const rewrapBatchRows = 200;
 
+interface Batch {
+  readonly rows: readonly StoredCiphertext[];
+  readonly answer: ReturnType<TenantKeys['rewrapBatch']>;
+}
+
 const kinds: readonly CiphertextKind[] = ['grant', 'received', 'verifier'];
 
 export function createRewrapCiphertexts(deps: {
@@ -46,11 +51,8 @@ export function createRewrapCiphertexts(deps: {
     const failed: { row: string; problem: string }[] = [];
     for (const kind of kinds) {
       let writing = Promise.resolve();
-      for await (const rows of ahead((after) => store.ciphertexts.below(tenant, kind, version, after, limit))) {
-        signal.throwIfAborted();
-        await beforeBatch();
-        await keepRate(rows.length, signal);
-        const results = await keys.rewrapBatch(tenant, rows);
+      const write = async ({ rows, answer }: Batch): Promise<void> => {
+        const results = await answer;
         await writing;
         const changes = rows.flatMap(({ id, ciphertext: from }, index) => {
           const result = results[index];
@@ -62,9 +64,20 @@ export function createRewrapCiphertexts(deps: {
           moved += rowsMoved;
           onRewrapped(rowsMoved);
         });
-        // Heard above, at the next batch or below; until then it is not unheard of.
-        writing.catch(() => undefined);
+        unheard(writing);
+      };
+      // Two batches are at Vault: it goes on with the second while the first one's answer is read here.
+      let atVault: Batch | undefined;
+      for await (const rows of ahead((after) => store.ciphertexts.below(tenant, kind, version, after, limit))) {
+        signal.throwIfAborted();
+        await beforeBatch();
+        await keepRate(rows.length, signal);
+        const answer = keys.rewrapBatch(tenant, rows);
+        unheard(answer);
+        if (atVault) await write(atVault);
+        atVault = { rows, answer };
       }
+      if (atVault) await write(atVault);
       await writing;
     }
     return { moved, failed };
@@ -79,7 +92,12 @@ async function* ahead(
     const rows = await next;
     if (rows.length === 0) return;
     next = read(rows.at(-1));
-    next.catch(() => undefined);
+    unheard(next);
     yield rows;
   }
+}
+
+/** It is heard where it is awaited; until then its failure must not end the process. */
+function unheard(promise: Promise<unknown>): void {
+  promise.catch(() => undefined);
 }

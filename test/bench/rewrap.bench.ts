@@ -102,7 +102,7 @@ export const bench: Bench = {
           }),
       },
       notes: () => [
-        'Both have one request in flight at Vault. The keeper also reads the rows, writes each where its ciphertext is still the same, and counts what is left; PostgreSQL syncs to disk.',
+        'The keeper has two requests at Vault, so that it goes on with one while the answer to the other is read. It also reads the rows, writes each where its ciphertext is still the same, and counts what is left; PostgreSQL syncs to disk.',
       ],
     };
   },
