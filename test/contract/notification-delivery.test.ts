@@ -331,13 +331,17 @@ test('jobs deliver by themselves, also what was left waiting, and a receiver tha
   await until('as many as may are sent', () => hanging.length === 4);
   // The store is as quick as ever: nothing waits for the receiver.
   assert.equal((await store.channels.list({ state: 'needs_reconsent' })).length, 7);
-  assert.equal(webhook.mostOpen(), 4);
-  for (const answer of hanging.splice(0)) answer();
-  webhook.answerWith((response) => response.writeHead(204).end());
+  // Whoever is answered makes room for one more.
+  for (const arrived of [5, 6, 7]) {
+    hanging.shift()?.();
+    await until(`${arrived} have arrived`, () => webhook.received.length >= arrived);
+  }
+  for (const answer of hanging) answer();
   await until(
     'all have arrived',
     async () => (await store.notifications.list({ state: 'delivered', limit: 10 })).length === 7,
   );
+  assert.equal(webhook.mostOpen(), 4);
   assert.equal(new Set(webhook.received.map(({ id }) => id)).size, 7);
   assert.equal(webhook.received.length, 7);
 });
