@@ -14,6 +14,8 @@ export interface GrantEnd {
   readonly told: ErrorCode;
   /** For the audit record, beside state and reason. */
   readonly facts: AuditRecord['facts'];
+  /** Where given, the grant ends only where nobody has claimed it since: another broker may hold a newer token of it. */
+  readonly fence?: number;
 }
 
 /**
@@ -25,12 +27,12 @@ export type EndGrant = (caller: Caller, claim: RefreshClaim, end: GrantEnd) => P
 export function createEndGrant(deps: { store: Store; cache: AccessTokenCache; clock: Clock }): EndGrant {
   const { store, cache, clock } = deps;
 
-  return async (caller, { channel, grant }, { state, reason, told, facts }) => {
+  return async (caller, { channel, grant }, { state, reason, told, facts, fence }) => {
     const at = clock.now();
     const target = { tenant: channel.tenant, channel: channel.id };
     const record = auditRecord(at, caller, 'channel.state', told, target, { ...facts, state, reason });
     const { generation } = grant;
-    const change = { id: channel.id, from: 'active', to: state, reason, generation, at } as const;
+    const change = { id: channel.id, from: 'active', to: state, reason, generation, fence, at } as const;
     await persist(() => store.channels.changeState(change, record));
     await cache.drop(cache.keyOf(channel.id, generation));
   };

@@ -234,7 +234,8 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
   ): Promise<boolean> {
     const { reason, facts } = sure ? { reason: sure, facts: {} } : await whyEnded(claim, client);
     if (!isExplained(reason) && (await deps.incidents.withholds(caller, claim, failure))) return false;
-    await endGrant(caller, claim, { state, told, reason, facts: { ...factsOf(failure), ...facts } });
+    const found = { ...factsOf(failure), ...facts };
+    await endGrant(caller, claim, { state, told, reason, facts: found, fence: claim.fence });
     return true;
   }
 

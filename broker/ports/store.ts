@@ -147,7 +147,10 @@ export interface Store {
     list(filter: { readonly tenant?: string; readonly state?: ChannelState }): Promise<readonly Channel[]>;
     /** What decides about releases, for many at once; those that are not there are left out. */
     standings(ids: readonly string[]): Promise<readonly ChannelStanding[]>;
-    /** Changes the state where it is still `from` and the generation is still `generation`. */
+    /**
+     * Changes the state where it is still `from` and the generation is still `generation`. By whoever has claimed the
+     * channel: where the fence is still that of the claim, which ends with it.
+     */
     changeState(
       change: {
         readonly id: string;
@@ -155,6 +158,7 @@ export interface Store {
         readonly to: ChannelState;
         readonly reason: StateReason;
         readonly generation: number | undefined;
+        readonly fence?: number | undefined;
         readonly at: Date;
       },
       record: AuditRecord,

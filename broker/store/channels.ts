@@ -62,16 +62,22 @@ export function createChannels(
 
     changeState: (change, record) =>
       recorded(database, record, async (trx) => {
-        const update = trx
+        let update = trx
           .updateTable('channels')
           .set({ state: change.to, reason: change.reason, updated_at: change.at })
           .where('id', '=', change.id)
           .where('state', '=', change.from);
+        if (change.fence !== undefined) {
+          update = update.set({ claimed_until: null, awaited: false }).where('claim_fence', '=', change.fence);
+        }
         const result = await (change.generation === undefined
           ? update.where('refresh_token_encrypted', 'is', null)
           : update.where('generation', '=', change.generation)
         ).executeTakeFirst();
-        expectChanged(result, `channel ${change.id} is no longer ${change.from} in the same generation`);
+        expectChanged(
+          result,
+          `channel ${change.id} is no longer ${change.from} in the same generation, or claimed by another`,
+        );
         await notifyStepOf(trx, { ...change, channel: change.id });
       }),
   };

@@ -218,16 +218,16 @@ describe("the practice Google's counts", { concurrency: true }, () => {
     assert.ok(request?.headers.host);
   });
 
-  it('counts requests handled at the same time and TCP connections', async (t) => {
+  it('counts requests handled at the same time, those with one refresh token, and TCP connections', async (t) => {
     const { google, client, grant } = await startPracticeWorld(t);
     const { body } = await grant();
     google.counts.reset();
-    google.faults.add({ fault: { kind: 'hang' }, where: tokenRequests, times: 3 });
+    google.faults.add({ fault: { kind: 'hang' }, where: tokenRequests, times: 4 });
     const requests = Array.from({ length: 3 }, () => refresh(client, body.refresh_token));
-    const rejected = Promise.allSettled(requests);
-    await google.counts.arrival(tokenRequests, 3);
-    const { concurrentPeak, connections } = google.counts.snapshot();
-    assert.equal(concurrentPeak.token, 3);
+    const rejected = Promise.allSettled([...requests, refresh(client, 'another')]);
+    await google.counts.arrival(tokenRequests, 4);
+    const { concurrentPeak, sameTokenPeak, connections } = google.counts.snapshot();
+    assert.deepEqual([concurrentPeak.token, sameTokenPeak], [4, 3]);
     assert.ok(connections >= 2, 'one connection may have been open before');
     google.faults.clear();
     await rejected;

@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { useStore } from '../support/store.ts';
-import { aChannel, actsOn, aGrant, anActiveChannel, aRecord, fill, minute, start } from '../support/store-fixtures.ts';
+import {
+  aChannel,
+  actsOn,
+  aGrant,
+  anActiveChannel,
+  aRecord,
+  fill,
+  lease,
+  minute,
+  start,
+} from '../support/store-fixtures.ts';
 
 test('gives back tenants, OAuth clients and channels as they were stored', async (t) => {
   const { store } = await useStore(t);
@@ -114,6 +124,20 @@ test('leaves the state of a channel that has a newer grant, or has one at all', 
   }
   assert.equal((await store.channels.find('ch_1'))?.state, 'active');
   assert.deepEqual(await actsOn(store, 'ch_1'), ['channel.add']);
+});
+
+test('ends no grant for a broker whose claim another has taken over', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store, anActiveChannel());
+  const slow = await store.channels.claim('ch_1', lease(0, 1));
+  const other = await store.channels.claim('ch_1', lease(1, 2));
+  const dead = { from: 'active', to: 'needs_reconsent', reason: 'grant_revoked_or_expired', generation: 1 } as const;
+  const end = (fence: number | undefined) =>
+    store.channels.changeState({ id: 'ch_1', ...dead, fence, at: minute(1) }, aRecord('channel.state'));
+  await assert.rejects(end(slow?.fence), { code: 'STORE_CONFLICT' });
+  assert.equal((await store.channels.find('ch_1'))?.state, 'active');
+  await end(other?.fence);
+  assert.equal((await store.channels.find('ch_1'))?.state, 'needs_reconsent');
 });
 
 test('lets a workload read a channel, and renews the access', async (t) => {

@@ -31,6 +31,8 @@ export interface CountsSnapshot {
   readonly byStatus: Readonly<Record<string, number>>;
   /** The most requests that were being handled at the same time, per endpoint. */
   readonly concurrentPeak: Readonly<Record<string, number>>;
+  /** The most refreshes with one and the same refresh token that were being handled at the same time. */
+  readonly sameTokenPeak: number;
   /** TCP connections accepted. */
   readonly connections: number;
 }
@@ -72,6 +74,8 @@ export function createCounter({ clock }: { clock: Clock }): Counter {
   const totals = { endpoint: tally(), client: tally(), grantType: tally(), status: tally() };
   const active = tally();
   const peak = tally();
+  const refreshing = tally();
+  let sameTokenPeak = 0;
   let waiting: { readonly filter: RequestFilter; readonly count: number; readonly resolve: () => void }[] = [];
 
   const matching = (filter: RequestFilter) => log.filter((entry) => fits(entry, filter));
@@ -102,9 +106,12 @@ export function createCounter({ clock }: { clock: Clock }): Counter {
       if (facts.clientId !== undefined) totals.client.add(facts.clientId);
       if (facts.grantType !== undefined) totals.grantType.add(facts.grantType);
       peak.raise(facts.endpoint, active.add(facts.endpoint));
+      const refreshed = facts.grantType === 'refresh_token' ? facts.token : undefined;
+      if (refreshed !== undefined) sameTokenPeak = Math.max(sameTokenPeak, refreshing.add(refreshed));
       if (waiting.length > 0) wakeWaiting();
       return (status) => {
         active.add(facts.endpoint, -1);
+        if (refreshed !== undefined && refreshing.add(refreshed, -1) === 0) refreshing.forget(refreshed);
         entry.status = status;
         totals.status.add(status === undefined ? 'none' : String(status));
       };
@@ -124,12 +131,14 @@ export function createCounter({ clock }: { clock: Clock }): Counter {
       byGrantType: totals.grantType.all(),
       byStatus: totals.status.all(),
       concurrentPeak: peak.all(),
+      sameTokenPeak,
       connections,
     }),
     reset() {
       log = [];
       requests = 0;
       connections = 0;
+      sameTokenPeak = 0;
       for (const total of [...Object.values(totals), peak]) total.clear();
     },
   };
@@ -147,6 +156,7 @@ function tally() {
     raise(name: string, to: number): void {
       numbers.set(name, Math.max(numbers.get(name) ?? 0, to));
     },
+    forget: (name: string) => void numbers.delete(name),
     all: (): Record<string, number> => Object.fromEntries(numbers),
     clear: () => numbers.clear(),
   };
