@@ -43,16 +43,26 @@ export function isInUse(lastUsedAt: Date | undefined, now: Date, activeWindowMs:
 
 /**
  * The instant of the next try after a failure: full jitter over an exponentially growing span (5 s, 10 s, … 15 min),
- * never before what `Retry-After` asked for.
+ * never before what `Retry-After` asked for. While the token lives, half of what is left of it at the latest, so that an
+ * outage that ends before the token does costs it not.
  *
  * @param failures failures in a row, this one included
  * @param retryAfter seconds, from the answer
  * @param random from 0 to 1
+ * @param tokenExpiresAt of the token that was to be replaced, where there is one
  */
-export function retryAt(now: Date, failures: number, retryAfter: number | undefined, random: number): Date {
+export function retryAt(
+  now: Date,
+  failures: number,
+  retryAfter: number | undefined,
+  random: number,
+  tokenExpiresAt?: Date,
+): Date {
   const span = Math.min(longestBackoffMs, firstBackoffMs * 2 ** Math.min(failures - 1, 20));
   const jittered = firstBackoffMs + random * Math.max(0, span - firstBackoffMs);
-  return new Date(now.getTime() + Math.max(jittered, (retryAfter ?? 0) * 1000));
+  const leftMs = tokenExpiresAt ? tokenExpiresAt.getTime() - now.getTime() : 0;
+  const inTime = leftMs > 0 ? Math.max(firstBackoffMs, leftMs / 2) : longestBackoffMs;
+  return new Date(now.getTime() + Math.max(Math.min(jittered, inTime), (retryAfter ?? 0) * 1000));
 }
 
 /**

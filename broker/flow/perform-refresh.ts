@@ -218,10 +218,14 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
     }
     const told = verdict.state ? 'OAUTH_CLIENT_FROZEN' : verdict.told;
     const now = clock.now();
-    const at = retryAt(now, claim.grant.refreshFailures + 1, failure.retryAfter, deps.randomFraction());
+    const at = nextTry(claim, now, failure.retryAfter);
     const record = auditRecord(now, caller, 'token.refresh', told, targetOf(claim), factsOf(failure));
     await store.channels.refreshFailed(claim, { className: failure.class, retryAt: at }, record);
     throw new RefreshRefused(told, failure);
+  }
+
+  function nextTry({ grant }: RefreshClaim, now: Date, retryAfter: number | undefined): Date {
+    return retryAt(now, grant.refreshFailures + 1, retryAfter, deps.randomFraction(), grant.tokenExpiresAt);
   }
 
   /** Ends the grant; false where that is withheld, because it may be the OAuth client's trouble. */
@@ -264,7 +268,7 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
     onRefreshed('broker_fault');
     if (error.code === 'STORE_CONFLICT' || error.code === 'STORE_UNAVAILABLE') return;
     const now = clock.now();
-    const at = retryAt(now, claim.grant.refreshFailures + 1, error.retryAfter, deps.randomFraction());
+    const at = nextTry(claim, now, error.retryAfter);
     const facts = { class: 'broker_fault', detail: error.code };
     const record = auditRecord(now, caller, 'token.refresh', error.code, targetOf(claim), facts);
     // Where this cannot be written either, the claim lapses by itself and the first error is the one to tell.

@@ -40,6 +40,17 @@ test('retries of many channels do not come together', () => {
   assert.ok(early < 10 && late > 600);
 });
 
+test('while a token lives, a retry comes when half of what is left of it has passed, at the latest', () => {
+  const latest = (left: number, retryAfter?: number) =>
+    seconds(born, retryAt(born, 12, retryAfter, 1, new Date(born.getTime() + left * 1000)));
+  assert.deepEqual(
+    [3600, 1200, 60, 6].map((left) => latest(left)),
+    [900, 600, 30, 5],
+  );
+  assert.equal(latest(0), 900, 'there is nothing left to be in time for');
+  assert.equal(latest(60, 120), 120, 'Retry-After is obeyed all the same');
+});
+
 test('a retry never comes before Retry-After', () => {
   assert.equal(seconds(born, retryAt(born, 1, 120, 0)), 120);
 });
