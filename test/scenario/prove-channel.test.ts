@@ -125,6 +125,14 @@ describe('the daily proof', () => {
     assert.deepEqual(await stateOf(id), ['active', 'consented']);
   });
 
+  test('counts no list that did not come for one of the two', async () => {
+    const { id, email, sub } = await channelOf('half-seen');
+    world.google.setChannels(sub, []);
+    listsOf(email, { kind: 'status', status: 503 }, 1);
+    await nextDay();
+    assert.deepEqual(await stateOf(id), ['active', 'consented']);
+  });
+
   const unanswered: readonly (readonly [string, Fault])[] = [
     [
       'has no quota left for us',
@@ -164,12 +172,27 @@ describe('the daily proof', () => {
     await world.broker.refreshDue();
     assert.deepEqual(await stateOf(id), ['needs_reconsent', 'scope_reduced']);
     assert.equal(lists.hits(), 0, 'no quota is spent on what is known');
-    assert.ok(requests.hits() >= 2);
+    assert.equal(requests.hits(), 3, 'the refresh that saw it, the proof, and its second question');
     const records = await world.store.audit.list({ channel: id, limit: 20 });
     const record = records.find(({ action }) => action === 'channel.state');
     assert.deepEqual(record?.facts.missingScopes, ['https://www.googleapis.com/auth/youtube.upload']);
     requests.clear();
     lists.clear();
+  });
+
+  test('believes no single answer of fewer scopes', async () => {
+    const { id, email } = await channelOf('flicker-scopes');
+    const body = JSON.stringify({
+      access_token: 'ya29.narrow',
+      expires_in: 3600,
+      token_type: 'Bearer',
+      scope: 'openid',
+    });
+    const where = { endpoint: 'token', grantType: 'refresh_token', account: email } as const;
+    const narrow = world.google.faults.add({ fault: { kind: 'status', status: 200, body }, where });
+    await nextDay();
+    assert.equal(narrow.hits(), 1);
+    assert.deepEqual(await stateOf(id), ['active', 'consented']);
   });
 
   test('takes scopes by their long names for the same', async () => {

@@ -145,6 +145,15 @@ describe('security events', () => {
     assert.equal(record?.facts.accountReason, 'hijacking');
   });
 
+  test('a new consent forgets what was told of the grant before it', async () => {
+    const { id, email, sub } = await channelOf('forgiven');
+    await deliver({ type: 'account-disabled', sub });
+    const { url } = await world.api<{ url: string }>('POST', `/v1/channels/${id}/consent-links`);
+    await world.consent(url, { account: email });
+    const { grant } = await world.channel(id);
+    assert.deepEqual([grant?.generation, grant?.securityEvent], [2, undefined]);
+  });
+
   test('account-enabled takes the blame back: a later end is not told as the account’s', async () => {
     const { id, email, sub } = await channelOf('enabled');
     await deliver({ type: 'account-disabled', sub });
