@@ -60,6 +60,10 @@ export interface BrokerDeps {
   readonly version: string;
   /** Gives the start up where it still waits for Vault or PostgreSQL. */
   readonly signal: AbortSignal;
+  /** From 0 to 1: spreads retries. By default `Math.random`. */
+  readonly randomFraction?: () => number;
+  /** Waits between two questions to Google. By default by a timer; whoever moves `clock` by hand moves it here, too. */
+  readonly pause?: (ms: number) => Promise<void>;
 }
 
 export interface Broker {
@@ -102,7 +106,7 @@ export async function startBroker(config: Config, deps: BrokerDeps): Promise<Bro
 async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]): Promise<Omit<Broker, 'stop'>> {
   const { log, clock, identityClock, version, signal } = deps;
   const random = randomBytes;
-  const randomFraction = Math.random;
+  const { randomFraction = Math.random, pause = (ms: number) => timer(ms) } = deps;
   const replica = `${hostname()}-${random(6).toString('hex')}`;
   const newRequestId = createRequestIds({ random, replica: replica.slice(-12) });
   const onFault = (err: unknown) => log.error({ err }, 'fault in the broker');
@@ -256,7 +260,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     rateLimits,
     clock,
     randomFraction,
-    pause: (ms) => timer(ms),
+    pause,
     sleep,
     concurrency: config.refresh.concurrency,
     rules: clientRate(config.refresh.clientRate),
@@ -320,7 +324,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     clock,
     random,
     randomFraction,
-    pause: (ms) => timer(ms),
+    pause,
     sleep,
     newRequestId,
     monotonicMs: () => performance.now(),

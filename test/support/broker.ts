@@ -1,4 +1,4 @@
-import { type Broker, startBroker } from '../../broker/broker.ts';
+import { type Broker, type BrokerDeps, startBroker } from '../../broker/broker.ts';
 import { loadConfig } from '../../broker/config.ts';
 import { createLog } from '../../broker/observability/log.ts';
 import type { Clock } from '../../broker/ports.ts';
@@ -20,7 +20,7 @@ export interface RunningBroker extends Broker {
   readonly log: readonly string[];
 }
 
-export interface BrokerParts {
+export interface BrokerParts extends Pick<BrokerDeps, 'randomFraction' | 'pause'> {
   readonly vault: SetUpVault;
   readonly google: Pick<PracticeGoogle, 'url' | 'endpoints'>;
   readonly databaseUrl: string;
@@ -86,6 +86,8 @@ export async function useBroker(scope: Scope, parts: BrokerParts): Promise<Runni
     identityClock: { now: () => new Date() },
     version: 'test',
     signal,
+    ...(parts.randomFraction && { randomFraction: parts.randomFraction }),
+    ...(parts.pause && { pause: parts.pause }),
   });
   scope.after(() => broker.stop());
   return {

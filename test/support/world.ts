@@ -15,6 +15,7 @@ import type { ClientSettings } from '../fake-google/world.ts';
 import { type RunningBroker, useBroker } from './broker.ts';
 import { createOwnerBrowser, type OwnerBrowser, type Page } from './owner-browser.ts';
 import type { Scope } from './scope.ts';
+import { simulatedTime } from './simulated-time.ts';
 import { useMigratedDatabase } from './store.ts';
 import { createPerson, type Person } from './vault-people.ts';
 import { type SetUpVault, useSetUpVault } from './vault-set-up.ts';
@@ -32,6 +33,8 @@ export interface WorldOptions {
   readonly vault?: SetUpVault;
   readonly databaseUrl?: string;
   readonly redisUrl?: string;
+  /** Whether the broker's pauses move the clock in place of waiting, and its chances depend on the clock alone. */
+  readonly simulated?: boolean;
 }
 
 export interface World {
@@ -75,6 +78,7 @@ export async function useWorld(scope: Scope, options: WorldOptions = {}): Promis
     databaseUrl,
     redisUrl: options.redisUrl,
     clock: { now: () => new Date(google.now()) },
+    ...(options.simulated && simulatedTime(google)),
     settings: { BROKER_OPERATORS_GROUP: operatorsGroup, ...options.settings },
   });
   google.addAccount({ email: owner.account, channels: [{ ...owner.channel, kind: 'personal' }] });
