@@ -117,7 +117,11 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
     claim: RefreshClaim,
     refreshToken: Secret<string>,
   ): Promise<TokenOutcome | 'superseded'> {
-    const ask = () => google.refresh(client, refreshToken, claim.grant.dpopKeyVersion);
+    const ask = () => {
+      // This process stood still: whoever has taken over may have had the token replaced, and a void one is never to be used.
+      if (clock.now() >= claim.until) throw new BrokerError('STORE_CONFLICT', { detail: 'the claim has lapsed' });
+      return google.refresh(client, refreshToken, claim.grant.dpopKeyVersion);
+    };
     const first = await ask();
     if (first.ok || !wantsConfirmation(first.failure.class)) return first;
     await pauseBriefly();

@@ -112,6 +112,8 @@ export interface RefreshClaim {
   readonly grant: Grant;
   /** Rises with each claim; a write with an older fence is refused. */
   readonly fence: number;
+  /** It lapses then: another broker may have claimed the channel. */
+  readonly until: Date;
   /** When a workload last used it, as far as the database knows. */
   readonly lastUsedAt: Date | undefined;
   /** When its grant is to be proven; undefined for now. */

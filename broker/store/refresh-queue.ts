@@ -7,7 +7,7 @@
  */
 import { type Kysely, type Selectable, sql } from 'kysely';
 import { BrokerError } from '../errors.ts';
-import type { RefreshClaim, SettledRefresh, SettleOutcome, Store } from '../ports.ts';
+import type { Lease, RefreshClaim, SettledRefresh, SettleOutcome, Store } from '../ports.ts';
 import { toChannel } from './channel-row.ts';
 import type { Database } from './database.ts';
 import { claimed, longestDue, nextDue } from './due-channels.ts';
@@ -25,13 +25,13 @@ export function createRefreshQueue(
     claim: (id, lease) =>
       database.run(async (db) => {
         const { rows } = await claimed(sql`select ${id} as id`, lease).execute(db);
-        return rows.map(toClaim)[0];
+        return rows.map((row) => toClaim(row, lease))[0];
       }),
 
     claimDue: (part, lease, limits) =>
       database.run(async (db) => {
         const { rows } = await claimed(longestDue(part, limits), lease).execute(db);
-        return rows.map(toClaim);
+        return rows.map((row) => toClaim(row, lease));
       }),
 
     async giveBack(claim) {
@@ -81,13 +81,14 @@ function overtaken({ channel, grant, fence }: RefreshClaim): string {
   return `the refresh of ${channel.id} was overtaken (generation ${grant.generation}, fence ${fence})`;
 }
 
-function toClaim(row: Selectable<ChannelsTable>): RefreshClaim {
+function toClaim(row: Selectable<ChannelsTable>, { until }: Lease): RefreshClaim {
   const channel = toChannel(row);
   if (channel.grant === undefined) throw new Error('an active channel without a grant');
   return {
     channel,
     grant: channel.grant,
     fence: row.claim_fence,
+    until,
     lastUsedAt: row.last_used_at ?? undefined,
     proofDueAt: row.proof_due_at ?? undefined,
   };

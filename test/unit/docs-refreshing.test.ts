@@ -9,7 +9,7 @@ import { BrokerError } from '../../broker/errors.ts';
 import { createPerformRefresh, type RefreshDeps } from '../../broker/flow/perform-refresh.ts';
 import type { RefreshClaim, Store } from '../../broker/ports.ts';
 import { code, codesIn, named, readDocument, tableOf } from '../support/documents.ts';
-import { aChannel, aGrant, start } from '../support/store-fixtures.ts';
+import { aChannel, aGrant, minute, start } from '../support/store-fixtures.ts';
 
 const text = readDocument('docs/refreshing.md');
 const rows = tableOf(text, 'What each failure does');
@@ -118,7 +118,7 @@ async function refreshThatFailsAs(failureClass: FailureClass) {
     onRefreshed: () => undefined,
   } as unknown as RefreshDeps;
   const performRefresh = createPerformRefresh(deps);
-  const claim: RefreshClaim = { channel, grant, fence: 1, lastUsedAt: start, proofDueAt: undefined };
+  const claim: RefreshClaim = { channel, grant, fence: 1, until: minute(1), lastUsedAt: start, proofDueAt: undefined };
   const told = await performRefresh({ kind: 'scheduler', requestId: 'r' }, claim).then(
     () => 'the token',
     (error: unknown) => (error instanceof BrokerError ? error.code : String(error)),

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { createRefreshFlights } from '../../broker/flow/refresh-flights.ts';
 import { createRefreshPool } from '../../broker/flow/refresh-pool.ts';
 import type { Admission, CachedToken, ClaimLimits, QueuePart, RefreshClaim, Store } from '../../broker/ports.ts';
-import { aGrant, anActiveChannel, start } from '../support/store-fixtures.ts';
+import { aGrant, anActiveChannel, minute, start } from '../support/store-fixtures.ts';
 
 /** A queue of channels in memory; a refresh ends when it is told to. */
 function pool(due: readonly { readonly id: string; readonly client: string }[], concurrency: number, most = 1_000) {
@@ -78,6 +78,7 @@ function claimOf(id: string, oauthClient: string): RefreshClaim {
     channel: anActiveChannel({ id, name: id, oauthClient }),
     grant,
     fence: 1,
+    until: minute(1),
     lastUsedAt: undefined,
     proofDueAt: undefined,
   };

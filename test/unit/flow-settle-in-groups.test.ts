@@ -3,10 +3,17 @@ import { test } from 'node:test';
 import { BrokerError } from '../../broker/errors.ts';
 import { createSettleInGroups } from '../../broker/flow/settle-in-groups.ts';
 import type { RefreshClaim, SettledRefresh, SettleOutcome } from '../../broker/ports.ts';
-import { aGrant, anActiveChannel, aRecord, aRefresh } from '../support/store-fixtures.ts';
+import { aGrant, anActiveChannel, aRecord, aRefresh, minute } from '../support/store-fixtures.ts';
 
 function claimOf(id: string): RefreshClaim {
-  return { channel: anActiveChannel({ id }), grant: aGrant(), fence: 1, lastUsedAt: undefined, proofDueAt: undefined };
+  return {
+    channel: anActiveChannel({ id }),
+    grant: aGrant(),
+    fence: 1,
+    until: minute(1),
+    lastUsedAt: undefined,
+    proofDueAt: undefined,
+  };
 }
 
 function settleWith(answer: (settled: SettledRefresh) => SettleOutcome | Error) {
