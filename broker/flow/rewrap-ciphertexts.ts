@@ -13,6 +13,9 @@ export interface Rewrapped {
 /** Rows in one request to Vault and one statement of PostgreSQL. OpenBao refuses JSON of a thousand strings: 249 rows. */
 export const rewrapBatchRows = 200;
 
+/** Batches that Vault has at once, and that PostgreSQL has: each goes on with one while we deal with the other. */
+const mostAtOnce = 2;
+
 interface Batch {
   readonly rows: readonly StoredCiphertext[];
   readonly answer: ReturnType<TenantKeys['rewrapBatch']>;
@@ -50,23 +53,23 @@ export function createRewrapCiphertexts(deps: {
     let moved = 0;
     const failed: { row: string; problem: string }[] = [];
     for (const kind of kinds) {
-      let writing = Promise.resolve();
+      const writing: Promise<void>[] = [];
       const write = async ({ rows, answer }: Batch): Promise<void> => {
         const results = await answer;
-        await writing;
+        if (writing.length === mostAtOnce) await writing.shift();
         const changes = rows.flatMap(({ id, ciphertext: from }, index) => {
           const result = results[index];
           if (result && 'ciphertext' in result) return [{ id, from, to: result.ciphertext }];
           failed.push({ row: `${kind} ${id}`, problem: result?.problem ?? 'no answer' });
           return [];
         });
-        writing = store.ciphertexts.replace(kind, changes).then((rowsMoved) => {
+        const written = store.ciphertexts.replace(kind, changes).then((rowsMoved) => {
           moved += rowsMoved;
           onRewrapped(rowsMoved);
         });
-        unheard(writing);
+        unheard(written);
+        writing.push(written);
       };
-      // Two batches are at Vault: it goes on with the second while the first one's answer is read here.
       let atVault: Batch | undefined;
       for await (const rows of ahead((after) => store.ciphertexts.below(tenant, kind, version, after, limit))) {
         signal.throwIfAborted();
@@ -78,7 +81,7 @@ export function createRewrapCiphertexts(deps: {
         atVault = { rows, answer };
       }
       if (atVault) await write(atVault);
-      await writing;
+      await Promise.all(writing);
     }
     return { moved, failed };
   };

@@ -67,20 +67,22 @@ export function createCiphertexts(database: Database): Ciphertexts {
       return rows;
     },
 
-    replace: (kind, changes) =>
-      database.transaction(async (trx) => {
-        const { table, ciphertext } = places[kind];
-        // Not waited for on disk: what a crash takes back is still there under the older version, and moved again. The
-        // lock timeout keeps a batch from holding its rows while it waits for one that somebody else holds.
-        await sql`select set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '1s', true)`.execute(
-          trx,
-        );
-        const [ids, from, to] = [changes.map(({ id }) => id), changes.map((c) => c.from), changes.map((c) => c.to)];
-        const { numAffectedRows } = await sql`
+    replace: async (kind, changes) => {
+      const { table, ciphertext } = places[kind];
+      const [ids, from, to] = [changes.map(({ id }) => id), changes.map((c) => c.from), changes.map((c) => c.to)];
+      // The settings are this statement's, which is a transaction of its own. Not waited for on disk: what a crash takes
+      // back is still there under the older version, and moved again. The lock timeout keeps a batch from holding its rows
+      // while it waits for one that somebody else holds.
+      const { numAffectedRows } = await database.run((db) =>
+        sql`
+          with settings as materialized (
+            select set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '1s', true)
+          )
           update ${table} as stored set ${ciphertext} = moved.new
-          from unnest(${ids}::text[], ${from}::text[], ${to}::text[]) as moved (row_id, old, new)
-          where stored.id = moved.row_id and ${ciphertext} = moved.old`.execute(trx);
-        return Number(numAffectedRows ?? 0n);
-      }),
+          from settings, unnest(${ids}::text[], ${from}::text[], ${to}::text[]) as moved (row_id, old, new)
+          where stored.id = moved.row_id and ${ciphertext} = moved.old`.execute(db),
+      );
+      return Number(numAffectedRows ?? 0n);
+    },
   };
 }
