@@ -19,6 +19,8 @@ export interface OAuthClientIncidents {
    * has been confirmed: each `invalid_grant` is counted.
    */
   withholds(caller: Caller, claim: RefreshClaim, failure: Pick<TokenEndpointFailure, 'error'>): Promise<boolean>;
+  /** Whether many grants of this client seem dead at once: then no other end of a grant is to be believed either. */
+  isFrozen(oauthClient: string): Promise<boolean>;
   /** Google refused the client. */
   rejected(caller: Caller, claim: RefreshClaim, failure: Pick<TokenEndpointFailure, 'error'>): Promise<void>;
   /** A refresh succeeded. */
@@ -87,12 +89,16 @@ export function createOAuthClientIncidents(deps: IncidentDeps): OAuthClientIncid
     return () => auditRecord(clock.now(), caller, 'oauth-client.incident', toldOf[kind], {}, facts);
   }
 
+  async function isFrozen(client: string): Promise<boolean> {
+    await look();
+    return isOpen(client, 'mass_invalid_grant');
+  }
+
   return {
+    isFrozen,
+
     async withholds(caller, claim, failure) {
-      if (failure.error !== 'invalid_grant') {
-        await look();
-        return isOpen(claim.channel.oauthClient, 'mass_invalid_grant');
-      }
+      if (failure.error !== 'invalid_grant') return isFrozen(claim.channel.oauthClient);
       const kind = 'mass_invalid_grant';
       const record = recordOfIncident(caller, kind, claim, failure.error);
       const verdict = await incidents.suspect(suspicion(claim, failure), rules, record);

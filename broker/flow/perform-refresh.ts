@@ -53,7 +53,7 @@ export interface RefreshDeps {
   /** Waits before a confirming question. */
   readonly pause: (ms: number) => Promise<void>;
   /** Where many grants of one OAuth client seem dead at once, none is ended. */
-  readonly incidents: Pick<OAuthClientIncidents, 'withholds'>;
+  readonly incidents: Pick<OAuthClientIncidents, 'withholds' | 'isFrozen'>;
   /** Told the result of each refresh: `ok` or the class of the failure. */
   readonly onRefreshed: (result: 'ok' | FailureClass | 'broker_fault') => void;
 }

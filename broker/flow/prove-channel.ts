@@ -12,6 +12,7 @@ import type { Secret } from '../domain/secret.ts';
 import { BrokerError } from '../errors.ts';
 import type { RefreshClaim, Store, TokenResponse, YouTube } from '../ports.ts';
 import type { EndGrant, GrantEnd } from './end-grant.ts';
+import type { OAuthClientIncidents } from './oauth-client-incidents.ts';
 
 /** `unanswered`: to be proven again soon. `overtaken`: another grant is there, or the channel is not active any more. */
 export type Proof = 'proven' | 'unanswered' | 'overtaken' | GrantEnd;
@@ -32,14 +33,18 @@ export function createProveChannel(deps: {
   store: Store;
   youtube: YouTube;
   endGrant: EndGrant;
+  incidents: Pick<OAuthClientIncidents, 'isFrozen'>;
   /** Waits before the second question. */
   pauseBriefly: () => Promise<void>;
 }): ProveChannel {
-  const { store, youtube, endGrant, pauseBriefly } = deps;
+  const { store, youtube, endGrant, incidents, pauseBriefly } = deps;
 
   return async (caller, claim, tokens, askAgain) => {
     const proof = (await proveScopes(claim, tokens, askAgain)) ?? (await proveIdentity(claim, tokens.accessToken));
-    if (typeof proof !== 'string') await endGrant(caller, claim, proof);
+    if (typeof proof === 'string') return proof;
+    // What it found may be the OAuth client's trouble, too: nothing ends before that is over.
+    if (await incidents.isFrozen(claim.channel.oauthClient)) return 'unanswered';
+    await endGrant(caller, claim, proof);
     return proof;
   };
 

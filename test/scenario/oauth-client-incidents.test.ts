@@ -1,7 +1,7 @@
 /** Trouble of an OAuth client is told from a channel's: before channels are changed, once, and with a way back. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { addChannels, addClient } from '../support/many-channels.ts';
+import { accountOf, addChannels, addClient } from '../support/many-channels.ts';
 import type { Scope } from '../support/scope.ts';
 import { useWorld } from '../support/world.ts';
 
@@ -70,6 +70,38 @@ test('an operator who believes Google lets the grants end, each with its owner t
   await later(minute);
   assert.equal((await states()).length, 6);
   await assert.rejects(world.api('POST', '/v1/oauth-clients/sick/incidents/thaw', thaw), /INCIDENT_NOT_FOUND/);
+});
+
+test('a proof ends no grant of a frozen client, and does when the client is well', async (t) => {
+  const { world, clientId, states, incidents, later } = await useSickClient(t, 6);
+  const sick = Array.from({ length: 6 }, (_, index) =>
+    world.google.faults.add({
+      fault: { kind: 'error', error: 'invalid_grant' },
+      where: { ...token, account: accountOf('sick', index) },
+      times: 'always',
+    }),
+  );
+  await later(2_000);
+  assert.equal((await incidents()).length, 1);
+  const [drifted = ''] = await addChannels(world, { name: 'drifted', oauthClient: 'sick', clientId, count: 1 });
+  const sub = (await world.channel(drifted)).grant?.googleSubject ?? '';
+  world.google.setChannels(sub, []);
+  const lists = world.google.faults.add({
+    fault: { kind: 'latency', ms: 0 },
+    where: { endpoint: 'channels', account: accountOf('drifted', 0) },
+    times: 'always',
+  });
+  await later(2_000);
+  assert.equal(lists.hits(), 2, 'the proof has found it, twice');
+  assert.equal((await world.channel(drifted)).state, 'active');
+
+  for (const fault of sick) fault.clear();
+  await later(20 * minute);
+  assert.deepEqual(await incidents(), []);
+  await later(60 * minute);
+  const { state, reason } = await world.channel(drifted);
+  assert.deepEqual([state, reason], ['needs_reconsent', 'channel_drift']);
+  assert.deepEqual(await states(), []);
 });
 
 test('an operator who says that the client is well puts back what was changed', async (t) => {

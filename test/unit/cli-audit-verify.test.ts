@@ -2,13 +2,11 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PassThrough, Readable } from 'node:stream';
-import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { createCli } from '../../broker/cli/cli.ts';
 import { appended, type ChainHead, emptyChain } from '../../broker/domain/audit-chain.ts';
 import { type Checkpoint, checkpointBytes } from '../../broker/domain/audit-checkpoint.ts';
 import { checkpointJson, type ExportLine, exportLine } from '../../broker/domain/audit-export.ts';
+import { runHere } from '../support/cli-process.ts';
 import { type Scope, useFolder } from '../support/scope.ts';
 import { aRecord, minute } from '../support/store-fixtures.ts';
 
@@ -62,32 +60,7 @@ async function verify(
     await writeFile(join(folder, option), content);
     options.push(`--${option}`, join(folder, option));
   }
-  const stdout = new PassThrough();
-  const stderr = new PassThrough();
-  const unused = () => Promise.reject(new Error('verifying needs nothing of this'));
-  const run = createCli({
-    environment: {},
-    streams: { stdin: Readable.from([]), stdout, stderr },
-    version: '1.2.3',
-    processes: {
-      serve: unused,
-      migrate: unused,
-      retention: { plan: unused, run: unused },
-      prune: { plan: unused, run: unused },
-    },
-    vault: {
-      plan: unused,
-      apply: unused,
-      addWorkload: unused,
-      issueCredential: unused,
-      destroyTenantKey: unused,
-      tenantKeyPath: unused,
-    },
-  });
-  const exitCode = await run(['audit', 'verify', join(folder, 'acme.jsonl'), ...options, ...more]);
-  stdout.end();
-  stderr.end();
-  return { exitCode, stdout: await text(stdout), stderr: await text(stderr) };
+  return runHere({}, 'audit', 'verify', join(folder, 'acme.jsonl'), ...options, ...more);
 }
 
 const pem = ({ publicKey }: { publicKey: KeyObject }) => publicKey.export({ format: 'pem', type: 'spki' }).toString();

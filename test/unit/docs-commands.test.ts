@@ -2,14 +2,12 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { PassThrough, Readable } from 'node:stream';
-import { text as readAll } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { createCli } from '../../broker/cli/cli.ts';
 import { describeConfig } from '../../broker/config.ts';
 import { errorTable } from '../../broker/errors.ts';
 import { settings as sidecarSettings } from '../../sidecar/config.ts';
 import { errorTable as sidecarErrors } from '../../sidecar/errors.ts';
+import { runHere } from '../support/cli-process.ts';
 import { documents, readDocument, root } from '../support/documents.ts';
 
 /** Command line → the document that has it first. */
@@ -74,28 +72,6 @@ function commandsIn(document: string): readonly string[] {
 
 /** What the command prints when `--help` is added. */
 async function helpFor(words: readonly string[]): Promise<string> {
-  const terminal = new PassThrough();
-  const unused = () => Promise.reject(new Error('--help does nothing'));
-  const run = createCli({
-    environment: {},
-    streams: { stdout: terminal, stderr: terminal, stdin: Readable.from([]) },
-    version: '0',
-    processes: {
-      serve: unused,
-      migrate: unused,
-      retention: { plan: unused, run: unused },
-      prune: { plan: unused, run: unused },
-    },
-    vault: {
-      plan: unused,
-      apply: unused,
-      addWorkload: unused,
-      issueCredential: unused,
-      destroyTenantKey: unused,
-      tenantKeyPath: unused,
-    },
-  });
-  await run([...words, '--help']);
-  terminal.end();
-  return readAll(terminal);
+  const { stdout, stderr } = await runHere({}, ...words, '--help');
+  return stdout + stderr;
 }
