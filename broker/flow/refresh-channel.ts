@@ -51,9 +51,19 @@ export function createRefreshChannel(deps: {
   /** channel id → ends the wait for another broker's refresh */
   const waits = new Map<string, AbortController>();
 
-  function flightOf(caller: Caller, channel: string): Promise<CachedToken> {
+  /** The flight that there is, and once more where that one was overtaken: it was the scheduler's, or began long ago. */
+  async function tokenOf(caller: Caller, channel: string): Promise<CachedToken> {
     const running = flights.of(channel);
-    if (running) return running;
+    if (!running) return ownFlight(caller, channel);
+    try {
+      return await running;
+    } catch (error) {
+      if (!wasOvertaken(error)) throw error;
+      return flights.of(channel) ?? ownFlight(caller, channel);
+    }
+  }
+
+  function ownFlight(caller: Caller, channel: string): Promise<CachedToken> {
     const failure = failures.get(channel);
     if (failure && clock.now().getTime() < failure.until) throw failure.error;
     return flights.run(channel, () =>
@@ -80,20 +90,18 @@ export function createRefreshChannel(deps: {
         until: new Date(now.getTime() + claimMs),
         owner: replica,
       });
-      if (claim) return runClaim(caller, claim).catch((error: unknown) => tellEnd(id, error));
-      await otherRefresh(id, now);
+      if (claim) {
+        try {
+          return await runClaim(caller, claim);
+        } catch (error) {
+          // By a new consent or another broker, or this process stood still for longer than its claim: seen below.
+          if (!wasOvertaken(error)) throw error;
+        }
+      } else await otherRefresh(id, now);
       const token = await resultOfOther(id, since);
       if (token) return token;
     }
     throw inProgress();
-  }
-
-  /** Whoever waits for a refresh that was overtaken, by a revocation for example, is told that and not to try again. */
-  async function tellEnd(id: string, error: unknown): Promise<never> {
-    if (!(error instanceof BrokerError) || error.code !== 'STORE_CONFLICT') throw error;
-    const channel = await store.channels.find(id);
-    const refusal = channel && releaseRefusal(channel);
-    throw refusal ? new BrokerError(refusal, { detail: `state ${channel.state}`, cause: error }) : error;
   }
 
   /** Waits until another broker's refresh ends, or for a while. */
@@ -105,6 +113,7 @@ export function createRefreshChannel(deps: {
     if (waits.get(id) === wait) waits.delete(id);
   }
 
+  /** Throws where the channel has ended meanwhile; undefined where it is to be refreshed still. */
   async function resultOfOther(id: string, since: Date): Promise<CachedToken | undefined> {
     const channel = await store.channels.find(id);
     if (!channel) throw new BrokerError('CHANNEL_NOT_FOUND');
@@ -117,7 +126,7 @@ export function createRefreshChannel(deps: {
 
   return {
     async refresh(caller, channel, patience) {
-      const flight = flightOf(caller, channel);
+      const flight = tokenOf(caller, channel);
       // Whoever stops waiting does not hear how it ends.
       flight.catch(() => undefined);
       return Promise.race([flight, ended(patience)]);
@@ -126,6 +135,10 @@ export function createRefreshChannel(deps: {
       for (const wait of channel === undefined ? waits.values() : [waits.get(channel)]) wait?.abort();
     },
   };
+}
+
+function wasOvertaken(error: unknown): boolean {
+  return error instanceof BrokerError && error.code === 'STORE_CONFLICT';
 }
 
 function ended(patience: AbortSignal): Promise<never> {
