@@ -1,0 +1,45 @@
+/** How single settings are written: what is malformed is told, and never replaced by a default. */
+import * as z from 'zod';
+import { parseSpiffeId } from '../../identity/spiffe-id.ts';
+import type { LoopbackAddress } from '../endpoints/listen.ts';
+
+export const port = z
+  .string()
+  .regex(/^\d{1,5}$/, 'is not a port')
+  .transform(Number)
+  .refine((n) => n < 65_536, 'is not a port');
+
+export const seconds = z
+  .string()
+  .regex(/^[1-9]\d{0,3}$/, 'is not a number of seconds from 1 to 9999')
+  .transform((text) => Number(text));
+
+export const filePath = z.string().min(1, 'is empty');
+
+export const mount = z
+  .string()
+  .regex(/^[A-Za-z0-9_-][A-Za-z0-9_.-]*(\/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$/, 'is not a path of a mount');
+
+export const spiffeId = z.string().transform(parsedWith(parseSpiffeId));
+
+export const loopback = z.string().transform((text, context): LoopbackAddress => {
+  const [, host, digits] = /^(127(?:\.\d{1,3}){3}|\[::1\]):(\d+)$/.exec(text) ?? [];
+  const parsed = port.safeParse(digits);
+  if (host !== undefined && parsed.success) return { host, port: parsed.data };
+  context.addIssue(
+    'is not a loopback address with a port, for example 127.0.0.1:7070; tokens are for this machine only',
+  );
+  return z.NEVER;
+});
+
+/** Makes a step of a schema from a parser that throws an Error saying which rule is broken. */
+export function parsedWith<T>(parse: (text: string) => T) {
+  return (text: string, context: z.RefinementCtx): T => {
+    try {
+      return parse(text);
+    } catch (error) {
+      context.addIssue(`is malformed: ${error instanceof Error ? error.message : String(error)}`);
+      return z.NEVER;
+    }
+  };
+}
