@@ -1,6 +1,7 @@
 /**
  * Works on the jobs of deliveries by graphile-worker, on connections of its own, so that no delivery takes one from a
- * refresh. A connection that breaks is made again; where graphile-worker gives up all the same, it is started again.
+ * refresh. A connection that breaks is made again; where graphile-worker gives up all the same, it is started again. A
+ * job that could not be marked as done stays behind, and its notification is known to be delivered: nothing is sent twice.
  */
 import { setTimeout as timer } from 'node:timers/promises';
 import { Logger, type Runner, run } from 'graphile-worker';
@@ -11,9 +12,12 @@ import { deliveryTask, jobSchema } from './delivery-jobs.ts';
 
 /** Jobs of now are told by PostgreSQL at once; only those of later are looked for. */
 const lookEveryMs = 10_000;
-const startAgainMs = 5_000;
+const defaultStartAgainMs = 5_000;
 
-export function createDeliveryWorker({ url, applicationName }: DatabaseOptions): Pick<Notifications, 'work'> {
+export function createDeliveryWorker(
+  { url, applicationName }: DatabaseOptions,
+  { startAgainMs = defaultStartAgainMs }: { readonly startAgainMs?: number } = {},
+): Pick<Notifications, 'work'> {
   return {
     work(deliver, { concurrency, onFault }) {
       const stopping = new AbortController();
@@ -59,6 +63,9 @@ export function createDeliveryWorker({ url, applicationName }: DatabaseOptions):
         noHandleSignals: true,
         parsedCronItems: [],
         logger: new Logger(() => () => {}),
+        // Without a batch graphile-worker does not look at how the end of a job was written: a database that is away at
+        // that moment would be an unhandled rejection, and the end of the broker.
+        preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
         taskList: {
           [deliveryTask]: async (payload) => {
             try {

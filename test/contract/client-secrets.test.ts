@@ -92,7 +92,23 @@ test('at most two former secrets are tried, and none beyond one that was deleted
 test('of two who replace a secret at once, one is told of the other', async () => {
   const { secrets } = createReplica();
   await secrets.create('raced', new Secret('one'));
-  const results = await Promise.allSettled(['two', 'three'].map((next) => secrets.replace('raced', new Secret(next))));
+  const bothHaveRead = Promise.withResolvers<void>();
+  let readers = 0;
+  const meeting: typeof broker = {
+    ...broker,
+    async find(...asked) {
+      const found = await broker.find(...asked);
+      readers += 1;
+      if (readers === 2) bothHaveRead.resolve();
+      await bothHaveRead.promise;
+      return found;
+    },
+  };
+  const clock = { now: () => new Date() };
+  const replaced = ['two', 'three'].map((next) =>
+    createOAuthClientSecrets({ vault: meeting, kv, clock }).replace('raced', new Secret(next)),
+  );
+  const results = await Promise.allSettled(replaced);
   const refused = results.filter((result) => result.status === 'rejected');
   assert.equal(refused.length, 1);
   assert.equal(refused[0]?.reason.code, 'STORE_CONFLICT');
