@@ -353,6 +353,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     forcedRate: forcedRate(config.refresh.forcedPerMinute),
     regions: () => serveRegions.regions(),
     replica,
+    takeoverMs: config.regions.takeoverMs,
     activeWindowMs: config.refresh.activeWindowMs,
     onBegun: metrics.refreshBegun,
     dataKeys,

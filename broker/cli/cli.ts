@@ -11,6 +11,7 @@ import { addAuditCommands } from './commands/audit.ts';
 import { addChannelCommands } from './commands/channel.ts';
 import { addNotificationCommands } from './commands/notification.ts';
 import { addOAuthClientCommands } from './commands/oauth-client.ts';
+import { addReplicaCommands } from './commands/replica.ts';
 import { addRetentionCommands } from './commands/retention.ts';
 import { addServerCommands } from './commands/server.ts';
 import { addTenantCommands } from './commands/tenant.ts';
@@ -98,6 +99,7 @@ function program(context: CommandContext, streams: Streams, version: string): Co
     .addHelpText('after', epilogue);
   broker.commandsGroup('Run:');
   addServerCommands(broker, context);
+  addReplicaCommands(broker, context);
   addRetentionCommands(broker, context);
   broker.commandsGroup('Set up:');
   addVaultCommands(broker, context);

@@ -70,6 +70,7 @@ export const auditActions = {
   'notification.resend': { kind: 'update', what: 'Have a notification delivered again' },
   'notification.give-up': { kind: 'update', what: 'Give up the delivery of a notification' },
   'notification.set-secret': { kind: 'update', what: 'Change the secret that notifications are signed with' },
+  'replica.list': { kind: 'read', what: 'List the replicas of the broker' },
   'audit.list': { kind: 'read', what: 'Look at the audit record' },
   'audit.follow': { kind: 'read', what: 'Follow the audit record' },
   'audit.export': { kind: 'read', what: 'Export an audit chain' },

@@ -44,6 +44,7 @@ import { createInviteConsent } from './invite-consent.ts';
 import type { KeyNews } from './keep-tenant-key.ts';
 import { createListChannels } from './list-channels.ts';
 import { createListOAuthClients } from './list-oauth-clients.ts';
+import { createListReplicas } from './list-replicas.ts';
 import { createListTenants } from './list-tenants.ts';
 import { createLookUpReadable } from './look-up-readable.ts';
 import { createManageNotifications } from './manage-notifications.ts';
@@ -130,6 +131,8 @@ export interface FlowDeps {
   readonly regions: () => readonly string[] | undefined;
   /** The name of this replica. */
   readonly replica: string;
+  /** How long a replica may be silent before others serve its regions. */
+  readonly takeoverMs: number;
   /** Told how late a refresh of the scheduler begins, in milliseconds. */
   readonly onBegun: (lateMs: number) => void;
   readonly dataKeys: DataKeys;
@@ -246,6 +249,7 @@ export function createFlows(raw: FlowDeps) {
     notifications,
     manageNotifications: createManageNotifications(deps),
 
+    listReplicas: createListReplicas(deps),
     acceptRestore: createAcceptRestore(deps),
     watchChannels,
     followChanges: createFollowChanges({

@@ -34,6 +34,7 @@ export type AdminFlows = Pick<
   | 'revokeByOwner'
   | 'audit'
   | 'manageNotifications'
+  | 'listReplicas'
   | 'acceptRestore'
   | 'recordLogin'
   | 'recordDeniedIdentity'

@@ -139,6 +139,7 @@ const calls: Readonly<
   resendNotification: { path: `/v1/notifications/${deadLetter.id}/resend` },
   setNotificationSecret: { path: '/v1/notification-secrets', body: { secret: 'whsec_c2VjcmV0' } },
   listAuditRecords: { path: '/v1/audit/records?tenant=acme&limit=10&since=2026-03-01T12:00:00%2B01:00' },
+  listReplicas: { path: '/v1/replicas' },
   exportAudit: { path: '/v1/audit/export' },
   allowWorkload: { path: `/v1/channels/${id}/workloads`, body: { spiffe_id: 'spiffe://a/b', reason: 'show' } },
 };

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sql } from 'kysely';
+import { replicaState } from '../../broker/flow/list-replicas.ts';
 import type { Database } from '../../broker/store/database.ts';
 import { useStore } from '../support/store.ts';
 import { anActiveChannel, fill } from '../support/store-fixtures.ts';
@@ -64,4 +65,18 @@ test('lists the replicas of the last day, how long they are silent, and which sa
   assert.ok(byId.get('stopped')?.stoppedAt);
   assert.equal(byId.get('alive')?.stoppedAt, undefined);
   assert.deepEqual(byId.get('alive')?.regions, ['eu']);
+});
+
+test('a replica is alive, or silent for so long that others serve its regions, or stopped', async (t) => {
+  const { store, database } = await useStore(t);
+  for (const id of ['alive', 'silent', 'stopped']) await store.replicas.beat(replica(id), takeoverMs);
+  await age(database, 'silent', 'seen_at', 2);
+  await age(database, 'stopped', 'seen_at', 2);
+  await store.replicas.stop('stopped');
+  const listed = await store.replicas.list();
+  assert.deepEqual(Object.fromEntries(listed.map((seen) => [seen.id, replicaState(seen, takeoverMs)])), {
+    alive: 'alive',
+    silent: 'silent',
+    stopped: 'stopped',
+  });
 });

@@ -75,6 +75,14 @@ export const rules: readonly Rule[] = [
     refused: 'ACCESS_DENIED',
   },
   {
+    act: 'list the replicas',
+    method: 'GET',
+    path: () => '/v1/replicas',
+    action: 'replica.list',
+    allowed: ['operator'],
+    refused: 'ACCESS_DENIED',
+  },
+  {
     act: 'switch an OAuth client on',
     method: 'POST',
     path: () => `/v1/oauth-clients/${oauthClient}/enable`,

@@ -7,6 +7,7 @@ import type { Person } from '../../broker/domain/caller.ts';
 import type { Channel } from '../../broker/domain/channel.ts';
 import { Secret } from '../../broker/domain/secret.ts';
 import { BrokerError } from '../../broker/errors.ts';
+import type { ListedReplica } from '../../broker/flow/list-replicas.ts';
 import type { TenantKeyStatus } from '../../broker/flow/show-tenant-key.ts';
 import type { Flows } from '../../broker/http/flows.ts';
 import type { StoredOAuthClient, Tenant, WorkloadAccess } from '../../broker/ports.ts';
@@ -75,6 +76,40 @@ const refused: AuditRecord = {
   caller: 'spiffe://token-broker.internal/workload/uploader',
   facts: { detail: 'workload has no access', reason: 'weekly = show | 1' },
 };
+
+/** One that is alive, one that was killed, and one that was stopped. */
+const replicas: readonly ListedReplica[] = [
+  {
+    id: 'host-1-0a1b2c3d4e5f',
+    state: 'alive',
+    regions: undefined,
+    version: '1.2.3',
+    startedAt: at,
+    seenAt: new Date('2026-03-01T12:30:00Z'),
+    silentMs: 4_200,
+    stoppedAt: undefined,
+  },
+  {
+    id: 'host-2-1b2c3d4e5f6a',
+    state: 'silent',
+    regions: ['eu', 'us'],
+    version: '1.2.3',
+    startedAt: at,
+    seenAt: new Date('2026-03-01T12:20:04Z'),
+    silentMs: 600_200,
+    stoppedAt: undefined,
+  },
+  {
+    id: 'host-3-2c3d4e5f6a7b',
+    state: 'stopped',
+    regions: ['eu'],
+    version: '1.2.2',
+    startedAt: new Date('2026-02-01T12:00:00Z'),
+    seenAt: new Date('2026-03-01T11:59:58Z'),
+    silentMs: 1_806_200,
+    stoppedAt: new Date('2026-03-01T12:00:00Z'),
+  },
+];
 
 /** Newest first. */
 const auditEntries: readonly AuditEntry[] = [
@@ -273,6 +308,10 @@ export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flow
       stop: () => {},
     },
     manageNotifications: createFakeNotifications(clientSecrets),
+    listReplicas: async (caller) => {
+      operator(caller);
+      return replicas;
+    },
     acceptRestore: async (_caller, { chain }) => ({ chain, seq: 3, hash: Buffer.alloc(32) }),
     recordLogin: async () => {},
     recordDeniedIdentity: async (refused) => {

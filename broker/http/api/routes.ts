@@ -3,6 +3,7 @@ import { Secret } from '../../domain/secret.ts';
 import { auditRoutes } from './audit-routes.ts';
 import { incidentRoutes } from './incident-routes.ts';
 import { notificationRoutes } from './notification-routes.ts';
+import { replicaRoutes } from './replica-routes.ts';
 import { revocationRoutes } from './revocation-routes.ts';
 import { type Route, route } from './route.ts';
 import * as wire from './schemas.ts';
@@ -262,6 +263,7 @@ export const routes: readonly Route[] = [
   ...tenantKeyRoutes,
   ...notificationRoutes,
   ...auditRoutes,
+  ...replicaRoutes,
 ];
 
 /** Leaves out what is undefined: an absent filter and one of undefined are not the same to the store. */

@@ -8,6 +8,7 @@ export * from './schemas/common.ts';
 export * from './schemas/incidents.ts';
 export * from './schemas/notifications.ts';
 export * from './schemas/oauth-clients.ts';
+export * from './schemas/replicas.ts';
 export * from './schemas/revocations.ts';
 export * from './schemas/shreds.ts';
 export * from './schemas/tenant-keys.ts';
