@@ -10,6 +10,7 @@ import { createDatabase } from '../../broker/store/database.ts';
 import { addChannels, addClient } from '../support/many-channels.ts';
 import { useOwnPostgres } from '../support/postgres.ts';
 import { useRedis } from '../support/redis.ts';
+import { atEnd } from '../support/scope.ts';
 import { migratedDatabase } from '../support/store.ts';
 import { useOwnVault } from '../support/vault.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
@@ -52,7 +53,7 @@ export const bench: Bench = {
     const workload = await useWorkload(scope, world, { reads: readOnes });
     for (const channelId of readOnes) await workload.getAccessToken({ channelId });
     const database = createDatabase({ url: databaseUrl, applicationName: 'bench' });
-    scope.after(() => database.close());
+    atEnd(scope, () => database.close());
     const latency = { endpoint: 'token', grantType: 'refresh_token' } as const;
     world.google.faults.add({ fault: { kind: 'latency', ms: googleLatencyMs }, where: latency, times: 'always' });
     const late: number[] = [];

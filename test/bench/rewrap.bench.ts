@@ -9,6 +9,7 @@ import { grantContext } from '../../broker/vault/encryption-context.ts';
 import { createTenantKeys } from '../../broker/vault/tenant-keys.ts';
 import { createKeeper } from '../support/key-keeper.ts';
 import { useOwnPostgres } from '../support/postgres.ts';
+import { atEnd } from '../support/scope.ts';
 import { anActiveChannel, fill } from '../support/store-fixtures.ts';
 import { useOwnVault } from '../support/vault.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
@@ -32,7 +33,7 @@ export const bench: Bench = {
     const url = postgres.url('postgres');
     await migrate({ url, applicationName: 'bench' });
     const database = createDatabase({ url, applicationName: 'bench', statementTimeoutMs: 0 });
-    scope.after(() => database.close());
+    atEnd(scope, () => database.close());
     const store = createStore({ database });
     const keys = createTenantKeys({ vault: await vault.asBroker(), transit });
     await keys.create(tenant);
@@ -66,7 +67,7 @@ export const bench: Bench = {
     await database.run((db) => sql`analyze channels`.execute(db));
 
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    scope.after(async () => agent.destroy());
+    atEnd(scope, async () => agent.destroy());
     const post = (body: Buffer) =>
       new Promise<void>((resolve, reject) => {
         const call = request(`${own.address}/v1/${transit}/rewrap/tenant-${tenant}`, {

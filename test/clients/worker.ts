@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
-import type { Scope } from '../support/scope.ts';
+import { atEnd, type Scope } from '../support/scope.ts';
 
 /** The environment that points Google's libraries at a sidecar's metadata port, and at nothing else. */
 export function workerEnvironment(gceUrl: string): Record<string, string> {
@@ -38,6 +38,6 @@ export function useRequestLog(scope: Scope, url: string): string[] {
     if (request.socket.localPort === port) paths.push(request.url ?? '');
   };
   subscribe('http.server.request.start', note);
-  scope.after(async () => void unsubscribe('http.server.request.start', note));
+  atEnd(scope, async () => void unsubscribe('http.server.request.start', note));
   return paths;
 }

@@ -13,6 +13,7 @@ import { createKeyAndCsr } from '../../identity/svid.ts';
 import { createBrokerConnector } from '../../sidecar/broker-connection.ts';
 import { addWorkload } from '../../vault-policies/credentials.ts';
 import { brokerSpiffeId, workloadSpiffeId } from '../../vault-policies/layout.ts';
+import { atEnd } from '../support/scope.ts';
 import { tokenFor } from '../support/token-server.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
 
@@ -36,7 +37,7 @@ async function usePeer(t: TestContext, trustDomain?: string) {
     onRotated: () => undefined,
     onFault: fail,
   });
-  t.after(identity.stop);
+  atEnd(t, identity.stop);
   const server = await startGrpcServer({
     listen: { host: '127.0.0.1', port: 0 },
     identity: identity.current(),
@@ -61,7 +62,7 @@ async function usePeer(t: TestContext, trustDomain?: string) {
       onFault: fail,
     }),
   });
-  t.after(() => server.stop(1_000));
+  atEnd(t, () => server.stop(1_000));
 
   await addWorkload(vault.operator, vault.layout, 'uploads');
   const spiffeId = workloadSpiffeId(ours, 'uploads');
@@ -78,7 +79,7 @@ async function usePeer(t: TestContext, trustDomain?: string) {
     serial: '',
     notAfter: new Date(Date.now() + 2 * hour),
   });
-  t.after(() => connection.close());
+  atEnd(t, () => connection.close());
   return {
     call: () => connection.getAccessToken({ channelId: 'ch_1' }, Date.now() + 10_000),
     advance: (ms: number) => {

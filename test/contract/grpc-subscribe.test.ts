@@ -11,6 +11,7 @@ import { createVaultRequest } from '../../sidecar/vault-request.ts';
 import { addWorkload } from '../../vault-policies/credentials.ts';
 import { brokerSpiffeId, workloadSpiffeId } from '../../vault-policies/layout.ts';
 import { until } from '../support/poll.ts';
+import { atEnd } from '../support/scope.ts';
 import { useSubscription } from '../support/subscription.ts';
 import { type TokenServerOptions, useTokenServer } from '../support/token-server.ts';
 import { credentialFiles, useSetUpVault } from '../support/vault-set-up.ts';
@@ -37,7 +38,7 @@ async function useStream(t: TestContext, options: TokenServerOptions = {}) {
   })();
   const connect = createBrokerConnector(broker.address, parseSpiffeId(brokerSpiffeId(trustDomain)));
   const connection = connect(svid);
-  t.after(() => connection.close());
+  atEnd(t, () => connection.close());
   return {
     broker,
     denied,
@@ -124,7 +125,7 @@ function openSlowly(t: TestContext, address: string, svid: WorkloadSvid, channel
     settings: { initialWindowSize: 1 },
   });
   session.on('error', () => {});
-  t.after(() => session.destroy());
+  atEnd(t, () => session.destroy());
   const stream = session.request({
     ':method': 'POST',
     ':path': Subscribe.path,

@@ -9,6 +9,7 @@ import { BrokerError } from '../../broker/errors.ts';
 import type { NotificationReceiver } from '../../broker/ports.ts';
 import { aClock, createNotifier, type NotifierParts, signingSecret, useReceiver } from '../support/notifier.ts';
 import { until } from '../support/poll.ts';
+import { atEnd } from '../support/scope.ts';
 import { useStore } from '../support/store.ts';
 import { actsOn, anActiveChannel, aRecord, fill, minute } from '../support/store-fixtures.ts';
 import { signersOf, useWebhookReceiver } from '../support/webhook-receiver.ts';
@@ -325,7 +326,7 @@ test('jobs deliver by themselves, also what was left waiting, and a receiver tha
   const end = (id: string) => store.channels.changeState({ ...dead, id }, aRecord('channel.state', { channel: id }));
   await end('ch_0');
   notifier.start();
-  t.after(() => notifier.stop());
+  atEnd(t, () => notifier.stop());
   await until('the first one is sent', () => hanging.length === 1);
   for (const id of ids.slice(1)) await end(id);
   await until('as many as may are sent', () => hanging.length === 4);

@@ -10,13 +10,14 @@ import { startPracticeGoogle } from '../fake-google/server.ts';
 import { walkConsent } from '../fake-google/walk-consent.ts';
 import { type PlainClient, redeemCode, refresh, startConsent } from '../support/plain-oauth-client.ts';
 import { owner, usualRequest } from '../support/practice-world.ts';
+import { atEnd } from '../support/scope.ts';
 
 const main = new URL('../fake-google/main.ts', import.meta.url).pathname;
 const redirectUri = 'http://127.0.0.1:1/callback';
 
 async function spawnPracticeGoogle(t: TestContext, ...args: string[]) {
   const child: ChildProcess = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-  t.after(() => child.kill('SIGKILL'));
+  atEnd(t, () => child.kill('SIGKILL'));
   if (!child.stdout) throw new Error('the process has no output');
   const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
   return { child, ...(JSON.parse(line) as { url: string; endpoints: Endpoints }) };
@@ -63,7 +64,7 @@ describe('the practice Google in another process', { concurrency: true }, () => 
 describe("the practice Google's controls", { concurrency: true }, () => {
   it('refuse an unknown action, an impossible wish, and anything a web page could post', async (t) => {
     const google = await startPracticeGoogle();
-    t.after(() => google.close());
+    atEnd(t, () => google.close());
     const post = (action: string, body: string, type = 'application/json') =>
       fetch(`${google.url}/__practice/${action}`, { method: 'POST', headers: { 'content-type': type }, body });
     const statuses = [
@@ -78,7 +79,7 @@ describe("the practice Google's controls", { concurrency: true }, () => {
 
   it('are neither counted nor subject to faults', async (t) => {
     const google = await startPracticeGoogle();
-    t.after(() => google.close());
+    atEnd(t, () => google.close());
     google.faults.add({ fault: { kind: 'reset' }, times: 'always' });
     await connectPracticeGoogle(google.url).now();
     assert.equal(google.counts.requests(), 0);

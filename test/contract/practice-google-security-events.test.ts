@@ -9,6 +9,7 @@ import type { SecurityEvent } from '../fake-google/security-events.ts';
 import { securityEventTypes } from '../fake-google/security-events.ts';
 import { readAnswer } from '../support/plain-oauth-client.ts';
 import { owner, startPracticeWorld, usualScope } from '../support/practice-world.ts';
+import { atEnd } from '../support/scope.ts';
 
 const project = 'practice-project';
 const allEvents = Object.values(securityEventTypes);
@@ -23,7 +24,7 @@ async function startReceiver(t: TestContext) {
     response.writeHead(202).end();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(async () => {
+  atEnd(t, async () => {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
   });

@@ -10,7 +10,7 @@ import { createRedis } from '../../broker/cache/redis.ts';
 import type { BucketRules } from '../../broker/domain/token-bucket.ts';
 import type { Clock, RateLimits } from '../../broker/ports.ts';
 import { useRedis } from '../support/redis.ts';
-import type { Scope } from '../support/scope.ts';
+import { atEnd, type Scope } from '../support/scope.ts';
 
 const rules: BucketRules = { ratePerSecond: 10, burst: 5, slowestPerSecond: 1 };
 const silent = { info: () => undefined, warn: () => undefined };
@@ -27,7 +27,7 @@ async function useRedisLimits(scope: Scope, clock: Clock) {
   const server = await useRedis(scope);
   const open = (its: Clock = clock) => {
     const redis = createRedis({ url: server.url, random: Math.random, log: silent });
-    scope.after(async () => redis.close());
+    atEnd(scope, async () => redis.close());
     return createRedisRateLimits({ redis, clock: its });
   };
   return { server, open };

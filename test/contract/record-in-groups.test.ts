@@ -202,7 +202,7 @@ test('a database that says nothing is waited for once, not for each record', asy
       },
     },
     // The probe is answered when the test ends.
-    check: () => new Promise<void>((resolve) => t.after(() => resolve())),
+    check: () => new Promise<void>((resolve) => atEnd(t, () => resolve())),
   };
   const recorder = await startRecorder({ store: mute, directory: await useFolder(t), patienceMs: 20 });
   for (const record of many(5)) await recorder.append(record);

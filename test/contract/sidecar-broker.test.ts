@@ -8,6 +8,7 @@ import { BrokerError, type ErrorCode } from '../../broker/errors.ts';
 import { createCertificateAuthority } from '../../broker/vault/server-certificate.ts';
 import { createKeyAndCsr } from '../../identity/svid.ts';
 import { brokerSpiffeId } from '../../vault-policies/layout.ts';
+import { atEnd } from '../support/scope.ts';
 import { isReady, readToken, until, useSidecar } from '../support/sidecar.ts';
 import { tokenFor, useTokenServer } from '../support/token-server.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
@@ -119,7 +120,7 @@ test('talks to nobody who knows no TLS 1.3', async (t) => {
   const refusal = once(old, 'tlsClientError');
   old.listen(0, '127.0.0.1');
   await once(old, 'listening');
-  t.after(() => new Promise((resolve) => old.close(resolve)));
+  atEnd(t, () => new Promise((resolve) => old.close(resolve)));
   const { port } = old.address() as AddressInfo;
   const sidecar = await useSidecar(t, { vault, broker: `127.0.0.1:${port}` });
   const [error] = (await refusal) as [NodeJS.ErrnoException];
@@ -129,7 +130,7 @@ test('talks to nobody who knows no TLS 1.3', async (t) => {
 
 test('goes to the broker directly, whatever proxy the environment names', async (t) => {
   for (const name of ['grpc_proxy', 'https_proxy', 'http_proxy']) process.env[name] = 'http://127.0.0.1:1';
-  t.after(() => {
+  atEnd(t, () => {
     for (const name of ['grpc_proxy', 'https_proxy', 'http_proxy']) delete process.env[name];
   });
   const vault = await useSetUpVault(t);

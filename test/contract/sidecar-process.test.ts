@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
-import type { Scope } from '../support/scope.ts';
+import { atEnd, type Scope } from '../support/scope.ts';
 import { isReady, readToken, sidecarEnvironment, sidecarMain } from '../support/sidecar.ts';
 import { tokenFor, useTokenServer } from '../support/token-server.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
@@ -13,7 +13,7 @@ import { useSetUpVault } from '../support/vault-set-up.ts';
 /** Runs the command with this environment and nothing of ours; it is gone after the scope. */
 function run(scope: Scope, environment: Record<string, string>) {
   const child = spawn(process.execPath, [sidecarMain, 'run'], { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
-  scope.after(async () => {
+  atEnd(scope, async () => {
     if (child.exitCode === null && child.signalCode === null && child.kill('SIGKILL')) await once(child, 'exit');
   });
   return child;

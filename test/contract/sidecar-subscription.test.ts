@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { BrokerError } from '../../broker/errors.ts';
+import { atEnd } from '../support/scope.ts';
 import { isReady, readToken, type SidecarParts, until, useSidecar } from '../support/sidecar.ts';
 import { type TokenServerOptions, tokenFor, useTokenServer } from '../support/token-server.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
@@ -32,7 +33,7 @@ test('hears of the channels that it serves and holds, in one stream, whatever is
 test('answers 403 on a connection that stays open as soon as the channel is withdrawn, and 200 when it is given back', async (t) => {
   const { broker, sidecar, watched } = await useBoth(t);
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  t.after(() => agent.destroy());
+  atEnd(t, () => agent.destroy());
   const sockets = new Set<unknown>();
   const read = async () => {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {

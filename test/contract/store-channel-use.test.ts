@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ChannelChange } from '../../broker/ports.ts';
 import { until } from '../support/poll.ts';
+import { atEnd } from '../support/scope.ts';
 import { useStore } from '../support/store.ts';
 import { anActiveChannel, aRecord, aRefresh, fill, lease, minute } from '../support/store-fixtures.ts';
 
@@ -52,7 +53,7 @@ test('tells the end of a refresh that somebody waits for, and of no other', asyn
     },
     () => 0,
   );
-  t.after(() => following.stop());
+  atEnd(t, () => following.stop());
   await until('it hears', () => hears);
   assert.equal(await store.channels.awaitRefresh('ch_1', minute(30)), false, 'nothing runs');
   for (const id of ['ch_2', 'ch_1']) {

@@ -16,7 +16,7 @@ import { createOwnerBrowser } from '../support/owner-browser.ts';
 import { until } from '../support/poll.ts';
 import { useOwnPostgres } from '../support/postgres.ts';
 import { useRedis } from '../support/redis.ts';
-import { useFolder } from '../support/scope.ts';
+import { atEnd, useFolder } from '../support/scope.ts';
 import { type SecretKind, searchFor, watchSecrets } from '../support/secret-search.ts';
 import { isReady, readToken, sidecarEnvironment, sidecarMain } from '../support/sidecar.ts';
 import { migratedDatabase } from '../support/store.ts';
@@ -48,7 +48,7 @@ async function start(t: TestContext, main: string, act: string, env: Record<stri
     cwd: folder,
     log: (line) => output.push(line),
   });
-  t.after(() => process_.stop());
+  atEnd(t, () => process_.stop());
   const shown = () => ['cmdline', 'environ'].map((file) => readFileSync(`/proc/${process_.pid}/${file}`)).join('\n');
   return { ...process_, output, shown, folder };
 }

@@ -10,7 +10,7 @@ import { type TestContext, test } from 'node:test';
 import { freePort } from '../../stack/free-port.ts';
 import { isListening } from '../support/loopback.ts';
 import { until } from '../support/poll.ts';
-import { useFolder } from '../support/scope.ts';
+import { atEnd, useFolder } from '../support/scope.ts';
 
 const main = join(import.meta.dirname, '../../demo/main.ts');
 
@@ -31,7 +31,7 @@ async function startDemo(t: TestContext, ...flags: string[]): Promise<Demo> {
   await chmod(folder, 0o711);
   const env = { ...process.env, TMPDIR: folder, DEMO_PORT: String(first), NO_COLOR: '1' };
   const child = spawn(process.execPath, [main, ...flags], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-  t.after(() => void child.kill('SIGKILL'));
+  atEnd(t, () => void child.kill('SIGKILL'));
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
   const exit = once(child, 'close') as Promise<[number | null]>;
@@ -109,7 +109,7 @@ test('a port that is taken is named, with what to do', async (t) => {
   const port = await freePort();
   other.listen(port, '127.0.0.1');
   await once(other, 'listening');
-  t.after(() => void other.close());
+  atEnd(t, () => void other.close());
   const env = { ...process.env, DEMO_PORT: String(port) };
   const child = spawn(process.execPath, [main, '--once'], { env, stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';

@@ -9,6 +9,7 @@ import { youtubeScope } from '../fake-google/scopes.ts';
 import { type OidcProvider, type OidcProviderOptions, startOidcProvider } from '../support/oidc-provider.ts';
 import { createOwnerBrowser, type Page } from '../support/owner-browser.ts';
 import { useRedis } from '../support/redis.ts';
+import { atEnd } from '../support/scope.ts';
 import { type TestWorkload, useWorkload } from '../support/workload.ts';
 import { useWorld, type World } from '../support/world.ts';
 
@@ -27,7 +28,7 @@ async function useOtherWorld(t: TestContext, options: Partial<OidcProviderOption
     clients: [{ ...client, redirectUris: [`${publicUrl}/oauth2/callback`] }],
     ...options,
   });
-  t.after(() => provider.close());
+  atEnd(t, () => provider.close());
   const { issuer, authorization, token, jwks } = provider.endpoints;
   const world = await useWorld(t, {
     redisUrl: (await useRedis(t)).url,

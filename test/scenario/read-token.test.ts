@@ -5,6 +5,7 @@ import { Redis } from 'ioredis';
 import { youtubeScope } from '../fake-google/scopes.ts';
 import { useBroker } from '../support/broker.ts';
 import { useRedis } from '../support/redis.ts';
+import { atEnd } from '../support/scope.ts';
 import { type TestWorkload, useWorkload } from '../support/workload.ts';
 import { owner, useWorld, type World } from '../support/world.ts';
 
@@ -189,7 +190,7 @@ describe('the broker', () => {
     const workload = await useWorkload(t, world, { reads: [channel] });
     const { accessToken } = await workload.getAccessToken({ channelId: channel });
     const client = new Redis(redis.url);
-    t.after(() => client.disconnect());
+    atEnd(t, () => client.disconnect());
     const keys = await client.keys('*');
     assert.ok(keys.length > 0);
     for (const key of keys) {

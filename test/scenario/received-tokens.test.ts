@@ -11,6 +11,7 @@ import { brokerEnvironment } from '../support/broker.ts';
 import { createOwnerBrowser } from '../support/owner-browser.ts';
 import { until } from '../support/poll.ts';
 import { useOwnPostgres } from '../support/postgres.ts';
+import { atEnd } from '../support/scope.ts';
 import { migratedDatabase } from '../support/store.ts';
 import { useOwnVault } from '../support/vault.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
@@ -33,7 +34,7 @@ async function startBrokerProcess(t: TestContext, env: Record<string, string>) {
     cwd: env.BROKER_DATA_DIR ?? '.',
     log: () => {},
   });
-  t.after(() => broker.stop());
+  atEnd(t, () => broker.stop());
   await broker.line(/"msg":"broker serves"/, 20_000);
   return broker;
 }

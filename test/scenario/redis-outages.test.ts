@@ -4,6 +4,7 @@ import { type TestContext, test } from 'node:test';
 import { Redis as Client } from 'ioredis';
 import type { Redis } from '../../stack/redis.ts';
 import { useRedis } from '../support/redis.ts';
+import { atEnd } from '../support/scope.ts';
 import { useWorkload } from '../support/workload.ts';
 import { useWorld } from '../support/world.ts';
 
@@ -35,7 +36,7 @@ const outages: Readonly<Record<string, Outage>> = {
 async function useClient(t: TestContext, redis: Redis): Promise<Client> {
   const client = new Client(redis.url, { retryStrategy: () => 10, maxRetriesPerRequest: null });
   client.on('error', () => {});
-  t.after(() => client.disconnect());
+  atEnd(t, () => client.disconnect());
   await client.ping();
   return client;
 }

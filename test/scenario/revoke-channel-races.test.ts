@@ -13,6 +13,7 @@ import {
   useRevokeWorld,
   useSecondBroker,
 } from '../support/revoke-world.ts';
+import { atEnd } from '../support/scope.ts';
 import { until } from '../support/sidecar.ts';
 import { useWorkload } from '../support/workload.ts';
 
@@ -44,7 +45,7 @@ test('a broker that is killed between the intent and Google’s answer is follow
     env: { ...environment, PATH: process.env.PATH ?? '' },
     log: () => undefined,
   });
-  t.after(() => killed.stop());
+  atEnd(t, () => killed.stop());
   await killed.line(/"msg":"broker serves"/, 30_000);
   const token = await world.admin.identityToken();
   const url = `${environment.BROKER_PUBLIC_URL}/v1/channels/${channel}/revocation`;

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { Redis } from 'ioredis';
 import { useRedis } from '../support/redis.ts';
 import { refreshes, revocations, useRevokeWorld } from '../support/revoke-world.ts';
+import { atEnd } from '../support/scope.ts';
 import { isReady, readToken, until, useSidecar } from '../support/sidecar.ts';
 import { useWorkload } from '../support/workload.ts';
 
@@ -43,7 +44,7 @@ test('what Google ends with a channel is known before, served by nobody after, a
   for (const id of [otherProject, otherOwner]) assert.equal((await world.channel(id)).state, 'active');
   assert.equal((await readToken(sidecar, otherOwner)).status, 200);
   const client = new Redis(redis.url);
-  t.after(() => client.disconnect());
+  atEnd(t, () => client.disconnect());
   await until(async () =>
     (await client.keys('*')).every((key) => ![channel, otherTenant].some((id) => key.includes(id))),
   );

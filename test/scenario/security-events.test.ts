@@ -7,6 +7,7 @@ import type { SecurityEvent, SecurityEventType } from '../fake-google/security-e
 import { securityEventTypes } from '../fake-google/security-events.ts';
 import { useBroker } from '../support/broker.ts';
 import { useRedis } from '../support/redis.ts';
+import { atEnd } from '../support/scope.ts';
 import { useWorld, type World } from '../support/world.ts';
 
 const hour = 3_600_000;
@@ -395,7 +396,7 @@ test('while Google’s keys or the database cannot be had, an event is not lost:
     response.writeHead(200, { 'content-type': 'application/json' }).end(await answer.text());
   });
   await new Promise<void>((resolve) => gate.listen(0, '127.0.0.1', resolve));
-  t.after(() => new Promise((resolve) => gate.close(resolve)));
+  atEnd(t, () => new Promise((resolve) => gate.close(resolve)));
   const gateUrl = `http://127.0.0.1:${(gate.address() as AddressInfo).port}/risc`;
   const world = await useWorld(t, { settings: { BROKER_GOOGLE_RISC_CONFIGURATION_URL: gateUrl } });
   const id = await world.connectedChannel();

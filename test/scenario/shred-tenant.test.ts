@@ -15,6 +15,7 @@ import { grantContext } from '../../broker/vault/encryption-context.ts';
 import { workloadSpiffeId } from '../../vault-policies/layout.ts';
 import { brokerEnvironment, useBroker } from '../support/broker.ts';
 import { useRedis } from '../support/redis.ts';
+import { atEnd } from '../support/scope.ts';
 import { isReady, readToken, until, useSidecar } from '../support/sidecar.ts';
 import { createPerson, type Person } from '../support/vault-people.ts';
 import { useWorkload } from '../support/workload.ts';
@@ -141,7 +142,7 @@ test('two people shred a tenant, and nothing of it decrypts, is cached or served
   // A broker that was slow puts a token there after the start.
   const late = `token:${one}:1`;
   const slow = new Redis(redis.url);
-  t.after(() => slow.disconnect());
+  atEnd(t, () => slow.disconnect());
   await slow.set(late, 'a token');
   await world.broker.continueShreds();
   assert.equal(await slow.exists(late), 0);
@@ -174,7 +175,7 @@ test('two people shred a tenant, and nothing of it decrypts, is cached or served
     assert.equal((await world.channel(channel.id)).grant, undefined);
   }
   const client = new Redis(redis.url);
-  t.after(() => client.disconnect());
+  atEnd(t, () => client.disconnect());
   // A replica that was slow and has missed all of it: the others clean up after it for a while.
   await client.set(`token:${two}:1`, 'a token');
   await world.broker.continueShreds();
@@ -314,7 +315,7 @@ test('a broker that is killed amid the revocations is followed by another, and n
     env: { ...environment, PATH: process.env.PATH ?? '' },
     log: () => undefined,
   });
-  t.after(() => killed.stop());
+  atEnd(t, () => killed.stop());
   await killed.line(/"msg":"broker serves"/, 30_000);
   const token = await world.admin.identityToken();
   const ask = (path: string, body: object) =>

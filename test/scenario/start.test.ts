@@ -6,6 +6,7 @@ import { freePort } from '../../stack/free-port.ts';
 import { startPracticeGoogle } from '../fake-google/server.ts';
 import { useBroker } from '../support/broker.ts';
 import { useOwnPostgres } from '../support/postgres.ts';
+import { atEnd } from '../support/scope.ts';
 import { useMigratedDatabase } from '../support/store.ts';
 import { useOwnVault } from '../support/vault.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
@@ -33,7 +34,7 @@ test('a broker that starts while Vault is sealed says so, and serves once it is 
     await useMigratedDatabase(t),
     await startPracticeGoogle(),
   ];
-  t.after(() => google.close());
+  atEnd(t, () => google.close());
   const port = await freePort();
   const settings = { BROKER_OPERATIONS_LISTEN: `127.0.0.1:${port}` };
   const starting = useBroker(t, {
@@ -58,7 +59,7 @@ test('a broker that starts while Vault is sealed says so, and serves once it is 
 test('a broker that starts before PostgreSQL waits for it', async (t) => {
   const postgres = await useOwnPostgres(t);
   const google = await startPracticeGoogle();
-  t.after(() => google.close());
+  atEnd(t, () => google.close());
   const vault = await useSetUpVault(t);
   await postgres.halt();
   const port = await freePort();

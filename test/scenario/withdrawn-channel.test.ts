@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { sql } from 'kysely';
 import { until } from '../support/poll.ts';
 import { superuserUrl, useOwnPostgres } from '../support/postgres.ts';
-import type { Scope } from '../support/scope.ts';
+import { atEnd, type Scope } from '../support/scope.ts';
 import { isReady, type RunningSidecar, useSidecar } from '../support/sidecar.ts';
 import { migratedDatabase, useConnection } from '../support/store.ts';
 import { useSubscription } from '../support/subscription.ts';
@@ -76,7 +76,7 @@ test('a broker that cannot hear the database ends its subscriptions, says so, an
 function useOneConnection(scope: Scope, sidecar: RunningSidecar) {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const sockets = new Set<unknown>();
-  scope.after(async () => agent.destroy());
+  atEnd(scope, async () => agent.destroy());
   const read = async (channel: string) => {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const headers = { 'X-Sidecar-Request': 'true' };

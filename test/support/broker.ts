@@ -5,7 +5,7 @@ import type { Clock } from '../../broker/ports.ts';
 import { freePort } from '../../stack/free-port.ts';
 import { brokerRole } from '../../vault-policies/layout.ts';
 import type { PracticeGoogle } from '../fake-google/server.ts';
-import { type Scope, useFolder } from './scope.ts';
+import { atEnd, type Scope, useFolder } from './scope.ts';
 import { credentialFiles, type SetUpVault } from './vault-set-up.ts';
 
 /** A broker in this process, on ports of its own, with real parts behind it. */
@@ -89,7 +89,7 @@ export async function useBroker(scope: Scope, parts: BrokerParts): Promise<Runni
     ...(parts.randomFraction && { randomFraction: parts.randomFraction }),
     ...(parts.pause && { pause: parts.pause }),
   });
-  scope.after(() => broker.stop());
+  atEnd(scope, () => broker.stop());
   return {
     ...broker,
     publicUrl,

@@ -6,7 +6,7 @@ import { type PracticeGoogle, type PracticeGoogleOptions, startPracticeGoogle } 
 import type { ConsentChoices } from '../fake-google/walk-consent.ts';
 import type { Client } from '../fake-google/world.ts';
 import { type PlainClient, redeemCode, startConsent, type TokenAnswer } from './plain-oauth-client.ts';
-import type { Scope } from './scope.ts';
+import { atEnd, type Scope } from './scope.ts';
 
 /** The scopes that the broker asks for, space-separated. */
 export const usualScope = `openid email ${youtubeScope.upload} ${youtubeScope.readonly}`;
@@ -52,7 +52,7 @@ export async function startPracticeWorld(
   { options = {}, settings = {} }: { options?: PracticeGoogleOptions; settings?: Partial<Client> } = {},
 ): Promise<PracticeWorld> {
   const google = await startPracticeGoogle({ signingKey, ...options });
-  scope.after(() => google.close());
+  atEnd(scope, () => google.close());
   google.addAccount({ email: owner.email, name: owner.name, channels: [owner.personal, owner.brand] });
 
   function addClient(clientId: string, change: Partial<Client> = {}): PlainClient {

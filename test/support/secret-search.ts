@@ -4,7 +4,7 @@
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { ClientRequest, IncomingMessage } from 'node:http';
-import type { Scope } from './scope.ts';
+import { atEnd, type Scope } from './scope.ts';
 
 /** What kind of secret it is: decides where it may be seen. */
 export type SecretKind =
@@ -77,7 +77,7 @@ export function watchSecrets(scope: Scope): SecretWatch {
     response.on('end', () => learnFromVault(Buffer.concat(chunks).toString(), request.path, learn));
   };
   subscribe('http.client.response.finish', onResponse);
-  scope.after(async () => {
+  atEnd(scope, async () => {
     globalThis.fetch = realFetch;
     unsubscribe('http.client.response.finish', onResponse);
   });

@@ -5,7 +5,7 @@ import type { Facts, Log } from '../../sidecar/log.ts';
 import { type Sidecar, type SidecarDependencies, startSidecar } from '../../sidecar/sidecar.ts';
 import { addWorkload } from '../../vault-policies/credentials.ts';
 import { workloadSpiffeId } from '../../vault-policies/layout.ts';
-import type { Scope } from './scope.ts';
+import { atEnd, type Scope } from './scope.ts';
 import { credentialFiles, type SetUpVault } from './vault-set-up.ts';
 
 /** A line that the sidecar has logged. */
@@ -57,7 +57,7 @@ export async function useSidecar(scope: Scope, parts: SidecarParts): Promise<Run
   const log: Log = { info: write, warn: write, error: write };
   const config = loadConfig(await sidecarEnvironment(scope, parts));
   const sidecar = await startSidecar(config, { log, ...parts.dependencies });
-  scope.after(sidecar.stop);
+  atEnd(scope, sidecar.stop);
   return { ...sidecar, log: lines };
 }
 

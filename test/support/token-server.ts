@@ -9,7 +9,7 @@ import { createTokenService } from '../../broker/grpc/token-service.ts';
 import { createCertificateAuthority } from '../../broker/vault/server-certificate.ts';
 import { freePort } from '../../stack/free-port.ts';
 import { brokerSpiffeId } from '../../vault-policies/layout.ts';
-import type { Scope } from './scope.ts';
+import { atEnd, type Scope } from './scope.ts';
 import type { SetUpVault } from './vault-set-up.ts';
 
 /** A call as it arrived, with who made it. */
@@ -143,7 +143,7 @@ export async function useTokenServer(
     server = undefined;
   };
   await start();
-  scope.after(async () => {
+  atEnd(scope, async () => {
     await stop();
     await identity.stop();
   });

@@ -1,6 +1,6 @@
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Scope } from './scope.ts';
+import { atEnd, type Scope } from './scope.ts';
 
 /** What stands between a client and its Vault, as a load balancer does. */
 export interface VaultFront {
@@ -34,7 +34,7 @@ export async function useVaultFront(scope: Scope, vaultAddress: string): Promise
     incoming.pipe(onward);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  scope.after(async () => {
+  atEnd(scope, async () => {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
   });

@@ -7,7 +7,7 @@ import { appRoleLogin, tokenLogin, type VaultLogin } from '../../broker/vault/lo
 import { applyBootstrap } from '../../vault-policies/bootstrap.ts';
 import { issueCredential } from '../../vault-policies/credentials.ts';
 import { brokerRole, layout, type VaultLayout } from '../../vault-policies/layout.ts';
-import { type Scope, useFolder } from './scope.ts';
+import { atEnd, type Scope, useFolder } from './scope.ts';
 import { type SharedVault, useVault } from './vault.ts';
 
 /** A Vault that the bootstrap has set up below a prefix of its own. */
@@ -87,7 +87,7 @@ export function connect(
     deadlineMs: 20_000,
     ...settings,
   });
-  scope.after(() => connection.close());
+  atEnd(scope, () => connection.close());
   return connection;
 }
 

@@ -6,7 +6,7 @@ import { createVaultLogin } from '../../sidecar/vault-login.ts';
 import { createVaultRequest } from '../../sidecar/vault-request.ts';
 import { addWorkload } from '../../vault-policies/credentials.ts';
 import { brokerSpiffeId, workloadSpiffeId } from '../../vault-policies/layout.ts';
-import type { Scope } from './scope.ts';
+import { atEnd, type Scope } from './scope.ts';
 import { credentialFiles } from './vault-set-up.ts';
 import type { World } from './world.ts';
 
@@ -41,7 +41,7 @@ export async function useWorkload(
   });
   const connect = createBrokerConnector(`127.0.0.1:${broker.grpcPort}`, parseSpiffeId(brokerSpiffeId(trustDomain)));
   const connection = connect(await issue());
-  scope.after(async () => connection.close());
+  atEnd(scope, async () => connection.close());
   const spiffeId = workloadSpiffeId(trustDomain, name);
   for (const channel of reads) {
     await world.api('POST', `/v1/channels/${channel}/workloads`, { spiffe_id: spiffeId, reason: 'uploads' });

@@ -14,7 +14,7 @@ import type { ConsentChoices } from '../fake-google/walk-consent.ts';
 import type { ClientSettings } from '../fake-google/world.ts';
 import { type RunningBroker, useBroker } from './broker.ts';
 import { createOwnerBrowser, type OwnerBrowser, type Page } from './owner-browser.ts';
-import type { Scope } from './scope.ts';
+import { atEnd, type Scope } from './scope.ts';
 import { simulatedTime } from './simulated-time.ts';
 import { useMigratedDatabase } from './store.ts';
 import { createPerson, type Person } from './vault-people.ts';
@@ -69,7 +69,7 @@ export async function useWorld(scope: Scope, options: WorldOptions = {}): Promis
     options.vault ?? useSetUpVault(scope),
     options.databaseUrl ?? useMigratedDatabase(scope),
   ]);
-  scope.after(() => google.close());
+  atEnd(scope, () => google.close());
   // Of its own: joining a group is read and write, and other test files use this Vault at the same time.
   const operatorsGroup = `${vault.layout.mounts.transit}-operators`;
   const broker = await useBroker(scope, {
@@ -89,7 +89,7 @@ export async function useWorld(scope: Scope, options: WorldOptions = {}): Promis
     ...options.client,
   });
   const database = createDatabase({ url: databaseUrl, applicationName: 'test' });
-  scope.after(() => database.close());
+  atEnd(scope, () => database.close());
   const store = createStore({ database });
   const admin = await createPerson(vault, { name: `ada-${vault.layout.mounts.transit}`, groups: [operatorsGroup] });
   const identityToken = await admin.identityToken();
