@@ -1,3 +1,8 @@
+const SECOND_MS = 1_000;
+/** Of what only a person can mend: asking Vault again and again would fill its audit log, or lock the login. */
+const BY_HAND_MS = 300 * SECOND_MS;
+const PASSING_MS = 60 * SECOND_MS;
+
 /** Every way in which the sidecar can fail to get its certificate, told apart because each has another cure. */
 export const identityProblems = {
   CREDENTIAL_UNREADABLE: 'Check that the file exists and that the sidecar’s user may read it.',
@@ -18,6 +23,14 @@ export const identityProblems = {
 /** Stable; seen in the log and in /readyz. */
 export type IdentityProblem = keyof typeof identityProblems;
 
+/** What can be over without anybody touching the sidecar's settings; looking at a file costs nobody anything. */
+const passing: ReadonlySet<IdentityProblem> = new Set([
+  'CREDENTIAL_UNREADABLE',
+  'VAULT_UNREACHABLE',
+  'VAULT_SEALED',
+  'VAULT_FAILING',
+]);
+
 /** Why there is no new certificate. The message is for the log. */
 export class IdentityError extends Error {
   override readonly name = 'IdentityError';
@@ -26,6 +39,11 @@ export class IdentityError extends Error {
   constructor(code: IdentityProblem, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
+  }
+
+  /** How long to wait between two attempts at the most, in milliseconds. */
+  get longestWaitMs(): number {
+    return passing.has(this.code) ? PASSING_MS : BY_HAND_MS;
   }
 
   /** What to do about it. */

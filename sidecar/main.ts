@@ -20,6 +20,11 @@ program
     const sidecar = await startSidecar(config, { log });
     const { url, operationsUrl, gceUrls } = sidecar;
     log.info({ url, operationsUrl, ...Object.fromEntries(gceUrls) }, 'the sidecar is listening');
+    process.on('SIGUSR1', () => {
+      log.info({ signal: 'SIGUSR1' }, 'a new certificate is made because somebody asks for it');
+      // Why it fails is in the log already.
+      void sidecar.rotate().catch(() => {});
+    });
     const signal = await firstSignal();
     log.info({ signal }, 'the sidecar is stopping');
     setTimeout(() => process.exit(1), STOP_WITHIN_MS).unref();

@@ -1,5 +1,6 @@
 /** Puts the sidecar together: certificate → broker → tokens → local interfaces. The only composition root. */
 import { createBrokerClient } from './broker-client.ts';
+import { startClockWatch } from './clock-watch.ts';
 import type { SidecarConfig } from './config.ts';
 import { createGceMetadataEndpoint } from './endpoints/gce-metadata.ts';
 import { listen } from './endpoints/listen.ts';
@@ -10,8 +11,9 @@ import { createSubscription } from './subscription.ts';
 import { createSvidIssuer } from './svid-issuer.ts';
 import { startSvidSource } from './svid-source.ts';
 import { createTokenSource } from './token-source.ts';
-import { createVaultLogin } from './vault-login.ts';
-import { createVaultRequest } from './vault-request.ts';
+import { createVaultLogin } from './vault/login/approle.ts';
+import { createVaultRequest } from './vault/request.ts';
+import { createBundleReader } from './vault/trust-bundle.ts';
 
 /** What the sidecar takes from its surroundings. */
 export interface SidecarDependencies {
@@ -20,6 +22,8 @@ export interface SidecarDependencies {
   readonly now?: () => number;
   /** From 0 up to 1; `Math.random` by default: it only spreads moments. */
   readonly random?: () => number;
+  /** Milliseconds by a clock that cannot be set; `performance.now` by default. */
+  readonly steady?: () => number;
 }
 
 /** A sidecar that runs. */
@@ -30,6 +34,8 @@ export interface Sidecar {
   readonly gceUrls: ReadonlyMap<string, string>;
   /** `/livez` and `/readyz`. */
   readonly operationsUrl: string;
+  /** Makes a new certificate now; throws IdentityError where that fails, and the old one stays in use. */
+  rotate(): Promise<void>;
   /** Lets requests on their way end, closes everything, and forgets keys and tokens. */
   stop(): Promise<void>;
 }
@@ -41,7 +47,7 @@ export interface Sidecar {
  * @throws Error when an address cannot be had; everything opened before is closed again.
  */
 export async function startSidecar(config: SidecarConfig, dependencies: SidecarDependencies): Promise<Sidecar> {
-  const { log, now = Date.now, random = Math.random } = dependencies;
+  const { log, now = Date.now, random = Math.random, steady = performance.now.bind(performance) } = dependencies;
   const channels = [...config.gceChannels.keys()];
   const closers: (() => Promise<void> | void)[] = [];
   const stop = async () => {
@@ -56,7 +62,14 @@ export async function startSidecar(config: SidecarConfig, dependencies: SidecarD
     const login = createVaultLogin(vault, config.appRole);
     const { mount: pkiMount, role: pkiRole } = config.pki;
     const issue = createSvidIssuer({ vault, login, pkiMount, pkiRole, spiffeId: config.spiffeId, now });
-    const svids = startSvidSource({ issue, onRotation: broker.use, log, now, random });
+    const svids = startSvidSource({
+      issue,
+      readBundle: createBundleReader(vault, pkiMount),
+      onRotation: broker.use,
+      log,
+      now,
+      random,
+    });
     closers.push(svids.stop);
 
     const subscription = createSubscription({ broker, onStatus: (told) => tokens.hear(told), log, now, random });
@@ -65,6 +78,17 @@ export async function startSidecar(config: SidecarConfig, dependencies: SidecarD
     closers.push(tokens.stop, subscription.stop);
     broker.onMove(subscription.renew);
     onChannels([]);
+
+    const watch = startClockWatch({
+      now,
+      steady,
+      onJump(ms) {
+        log.warn({ seconds: Math.round(ms / 1_000) }, 'the clock jumped or the machine slept; all is looked at anew');
+        tokens.doubt();
+        svids.revalidate();
+      },
+    });
+    closers.push(watch.stop);
 
     const { patienceMs } = config.unheard;
     const health = createHealthEndpoint({ svids, broker, tokens, subscription, patienceMs, channels, now });
@@ -83,7 +107,13 @@ export async function startSidecar(config: SidecarConfig, dependencies: SidecarD
     const native = await listen(config.listen, createNativeEndpoint({ tokens, log, now }));
     closers.push(native.close);
 
-    return { url: native.url, gceUrls, operationsUrl: operations.url, stop };
+    return {
+      url: native.url,
+      gceUrls,
+      operationsUrl: operations.url,
+      rotate: async () => void (await svids.rotate()),
+      stop,
+    };
   } catch (error) {
     await stop();
     throw error;

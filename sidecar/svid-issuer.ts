@@ -2,11 +2,12 @@
  * One new certificate: a key made in memory, a login, one `PKI/sign/ROLE`, the trust bundle, and a check of all that
  * before anybody uses it. The key is never written anywhere and never leaves the process.
  */
-import * as z from 'zod';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { createKeyAndCsr, SvidError, verifySvid } from '../identity/svid.ts';
 import { IdentityError } from './identity-error.ts';
-import { errorsOf, type VaultAnswer, type VaultRequest } from './vault-request.ts';
+import { certificateIn, pkiDataOf } from './vault/pki-answer.ts';
+import { errorsOf, type VaultAnswer, type VaultRequest } from './vault/request.ts';
+import { createBundleReader } from './vault/trust-bundle.ts';
 
 /** The sidecar's own SVID, ready for TLS. */
 export interface WorkloadSvid {
@@ -32,13 +33,6 @@ export interface IssuerOptions {
   readonly now: () => number;
 }
 
-const pkiData = z.object({
-  certificate: z.string().optional(),
-  ca_chain: z.array(z.string()).nullish(),
-  keys: z.array(z.string()).optional(),
-});
-const pkiAnswer = z.object({ data: pkiData });
-
 /**
  * Makes the issuer.
  *
@@ -48,6 +42,7 @@ const pkiAnswer = z.object({ data: pkiData });
 export function createSvidIssuer(options: IssuerOptions) {
   const { vault, login, pkiMount, pkiRole, spiffeId, now } = options;
   const signPath = `${pkiMount}/sign/${pkiRole}`;
+  const readBundle = createBundleReader(vault, pkiMount);
 
   return async (): Promise<WorkloadSvid> => {
     const { privateKeyPem, csrPem } = await createKeyAndCsr();
@@ -60,7 +55,7 @@ export function createSvidIssuer(options: IssuerOptions) {
       }),
       signPath,
     );
-    const bundlePem = await readBundle(vault, pkiMount);
+    const bundlePem = await readBundle();
     const { serial, notAfter } = verify({ ...signed, bundlePem }, spiffeId, new Date(now()));
     return { spiffeId, serial, notAfter, privateKeyPem, ...signed, bundlePem };
   };
@@ -71,41 +66,9 @@ function signedCertificate(answer: VaultAnswer, path: string) {
     throw new IdentityError('SIGNING_FORBIDDEN', `vault does not allow ${path}: ${errorsOf(answer.text)}`);
   if (answer.status === 400)
     throw new IdentityError('SIGNING_REFUSED', `vault did not sign at ${path}: ${errorsOf(answer.text)}`);
-  const { certificate, ca_chain: chain } = dataOf(expected(answer, path));
-  if (certificate === undefined)
-    throw new IdentityError('ANSWER_NOT_UNDERSTOOD', `vault answered ${path} without a certificate`);
-  return { certificatePem: certificate, chainPem: chain ?? [] };
-}
-
-/**
- * Reads every authority of the mount, not only the one that signs today: after a change of authority there are two,
- * and certificates of both are in use. Both paths are open to anybody.
- */
-async function readBundle(vault: VaultRequest, mount: string): Promise<readonly string[]> {
-  const path = `${mount}/issuers`;
-  const { keys = [] } = dataOf(expected(await vault({ method: 'GET', path: `${path}?list=true` }), path));
-  return Promise.all(
-    keys.map(async (id) => {
-      const answer = expected(await vault({ method: 'GET', path: `${mount}/issuer/${id}/json` }), path);
-      const { certificate } = dataOf(answer);
-      if (certificate === undefined)
-        throw new IdentityError('ANSWER_NOT_UNDERSTOOD', `vault has an odd answer at ${path}`);
-      return certificate;
-    }),
-  );
-}
-
-function expected({ status, text }: VaultAnswer, path: string): string {
-  if (status >= 400) throw new IdentityError('PATH_MISSING', `vault answered ${status} at ${path}: ${errorsOf(text)}`);
-  return text;
-}
-
-function dataOf(text: string): z.output<typeof pkiData> {
-  try {
-    return pkiAnswer.parse(JSON.parse(text)).data;
-  } catch (cause) {
-    throw new IdentityError('ANSWER_NOT_UNDERSTOOD', 'vault did not answer as its pki engine does', { cause });
-  }
+  if (answer.status >= 400)
+    throw new IdentityError('PATH_MISSING', `vault answered ${answer.status} at ${path}: ${errorsOf(answer.text)}`);
+  return { certificatePem: certificateIn(answer.text, path), chainPem: pkiDataOf(answer.text).ca_chain ?? [] };
 }
 
 function verify(svid: Pick<WorkloadSvid, 'certificatePem' | 'chainPem' | 'bundlePem'>, wished: SpiffeId, now: Date) {

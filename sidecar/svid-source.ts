@@ -1,30 +1,45 @@
 /**
  * Keeps the sidecar's certificate fresh. One loop, two states: with a certificate it waits until about half of its
  * life is over; without a new one it tries again, later and later, to the end and past it. The old certificate stays
- * in use until a new one has been verified. Waiting compares the wall clock at least every 30 s, so that a machine
- * that slept, or whose clock jumped, goes on where it should.
+ * in use until a new one has been verified. Three things wake the loop before its time: a forced rotation, a clock that
+ * jumped or a machine that slept, and an authority that is not trusted any more.
  */
 import { setTimeout as wait } from 'node:timers/promises';
+import { SvidError, verifySvid } from '../identity/svid.ts';
 import { IdentityError } from './identity-error.ts';
 import { type Log, reasonOf } from './log.ts';
+import { retryDelay, rotationTime } from './rotation-schedule.ts';
 import type { WorkloadSvid } from './svid-issuer.ts';
 
 const LONGEST_WAIT_MS = 30_000;
-const FIRST_RETRY_MS = 1_000;
-const LAST_RETRY_MS = 60_000;
+const BUNDLE_EVERY_MS = 5 * 60_000;
 
 export interface SvidSource {
   /** The newest certificate, also after it has expired; undefined before the first. */
   current(): WorkloadSvid | undefined;
   /** Why the last attempt brought no certificate; undefined when it did. */
   problem(): IdentityError | undefined;
+  /**
+   * Makes a new certificate with a new key now, however much is left of the old one, which serves until then. One that
+   * was begun before this call does not count; those who ask while they wait share one.
+   *
+   * @throws IdentityError when it failed; it is then tried again as any other is.
+   */
+  rotate(): Promise<WorkloadSvid>;
+  /**
+   * Looks at everything anew, after a sleep of the machine or a jump of its clock: dates, chain and the authorities to
+   * trust. What is still good is used on a new connection, because the old one may be dead; what is not is replaced.
+   */
+  revalidate(): void;
   stop(): Promise<void>;
 }
 
 export interface SvidSourceOptions {
   /** Makes one certificate. */
   readonly issue: () => Promise<WorkloadSvid>;
-  /** Told of every new certificate. */
+  /** Reads whom to trust, as PEM. */
+  readonly readBundle: () => Promise<readonly string[]>;
+  /** Told of every new certificate, and of the same one where it is to be used with other authorities or anew. */
   readonly onRotation: (svid: WorkloadSvid) => void;
   readonly log: Log;
   /** Milliseconds since 1970. */
@@ -34,39 +49,89 @@ export interface SvidSourceOptions {
 }
 
 /** Starts the loop. */
-export function startSvidSource({ issue, onRotation, log, now, random }: SvidSourceOptions): SvidSource {
+export function startSvidSource(options: SvidSourceOptions): SvidSource {
+  const { issue, readBundle, onRotation, log, now, random } = options;
   const stopping = new AbortController();
   let current: WorkloadSvid | undefined;
   let problem: IdentityError | undefined;
+  let failures = 0;
+  let dueAt = 0;
+  let bundleAt = 0;
+  let asked: PromiseWithResolvers<WorkloadSvid> | undefined;
+  let doubted = false;
+  let awake = new AbortController();
 
-  const waitUntil = async (instant: number) => {
-    for (let left = instant - now(); left > 0; left = instant - now())
-      await wait(Math.min(left, LONGEST_WAIT_MS), undefined, { signal: stopping.signal });
+  const attempt = async () => {
+    const waiting = asked;
+    asked = undefined;
+    try {
+      const svid = await issue();
+      stopping.signal.throwIfAborted();
+      current = svid;
+      problem = undefined;
+      failures = 0;
+      const { spiffeId, serial, notAfter } = svid;
+      log.info({ spiffeId: spiffeId.uri, serial, notAfter: notAfter.toISOString() }, 'new certificate');
+      onRotation(svid);
+      dueAt = rotationTime(now(), notAfter.getTime(), random());
+      bundleAt = nextBundle();
+      waiting?.resolve(svid);
+    } catch (error) {
+      problem = asIdentityError(error);
+      waiting?.reject(problem);
+      stopping.signal.throwIfAborted();
+      failures += 1;
+      const { code, next } = problem;
+      log.warn({ code, reason: reasonOf(error), next }, 'no new certificate');
+      const left = (current?.notAfter.getTime() ?? 0) - now();
+      dueAt = now() + retryDelay({ failures, random: random(), left, longest: problem.longestWaitMs });
+    }
+  };
+
+  /** Uses the current certificate with the authorities of this moment; has it replaced where it is not good with them. */
+  const look = async (svid: WorkloadSvid, anew: boolean) => {
+    bundleAt = nextBundle();
+    const bundlePem = await readBundle().catch((error: unknown) => {
+      log.warn({ code: asIdentityError(error).code, reason: reasonOf(error) }, 'the authorities could not be read');
+      return svid.bundlePem;
+    });
+    stopping.signal.throwIfAborted();
+    const changed =
+      bundlePem.length !== svid.bundlePem.length || !bundlePem.every((pem) => svid.bundlePem.includes(pem));
+    try {
+      verifySvid({ ...svid, bundlePem, now: new Date(now()) });
+    } catch (error) {
+      if (!(error instanceof SvidError)) throw error;
+      log.warn({ reason: reasonOf(error) }, 'the certificate in use is not good any more');
+      // With a problem it is being replaced already, at the pace that the failures have earned.
+      if (!problem) dueAt = 0;
+      return;
+    }
+    if (anew) dueAt = Math.min(dueAt, rotationTime(now(), svid.notAfter.getTime(), random()));
+    if (!changed && !anew) return;
+    if (changed) log.info({ authorities: bundlePem.length }, 'other authorities are trusted from now on');
+    current = { ...svid, bundlePem };
+    onRotation(current);
   };
 
   const run = async () => {
-    for (let failures = 0; ; ) {
-      try {
-        current = await issue();
-        problem = undefined;
-        failures = 0;
-      } catch (error) {
-        problem = asIdentityError(error);
-        failures += 1;
-        const { code, next } = problem;
-        log.warn({ code, reason: reasonOf(error), next }, 'no new certificate');
-      }
+    for (;;) {
+      awake = new AbortController();
+      const anew = doubted;
+      doubted = false;
+      if (current && (anew || now() >= bundleAt)) await look(current, anew);
+      if (asked || now() >= dueAt) await attempt();
+      else
+        await wait(waitFor(current ? Math.min(dueAt, bundleAt) : dueAt), undefined, { signal: awake.signal }).catch(
+          () => {},
+        );
       stopping.signal.throwIfAborted();
-      if (problem || !current) {
-        await waitUntil(now() + retryDelay(failures, random()));
-        continue;
-      }
-      const { spiffeId, serial, notAfter } = current;
-      log.info({ spiffeId: spiffeId.uri, serial, notAfter: notAfter.toISOString() }, 'new certificate');
-      onRotation(current);
-      await waitUntil(rotationTime(now(), notAfter.getTime(), random()));
     }
   };
+  // The wall clock is compared at least every 30 s, because a timer knows nothing of it.
+  const waitFor = (instant: number) => Math.min(Math.max(instant - now(), 0), LONGEST_WAIT_MS);
+  const nextBundle = () => now() + BUNDLE_EVERY_MS * (0.9 + 0.2 * random());
+
   const running = run().catch((error) => {
     if (!stopping.signal.aborted) throw error;
   });
@@ -74,23 +139,24 @@ export function startSvidSource({ issue, onRotation, log, now, random }: SvidSou
   return {
     current: () => current,
     problem: () => problem,
-    stop: () => {
+    rotate() {
+      asked ??= Promise.withResolvers();
+      awake.abort();
+      return asked.promise;
+    },
+    revalidate() {
+      doubted = true;
+      failures = 0;
+      if (problem) dueAt = 0;
+      awake.abort();
+    },
+    stop() {
       stopping.abort();
+      awake.abort();
+      asked?.reject(new Error('the sidecar is stopping'));
       return running;
     },
   };
-}
-
-/** When to rotate a certificate received at `from`: after half of its life, give or take a tenth of that. */
-export function rotationTime(from: number, notAfter: number, random: number): number {
-  const half = (notAfter - from) / 2;
-  return Math.round(from + half * (0.9 + 0.2 * random));
-}
-
-/** How long to wait after so many failures in a row: doubling from a second to a minute, of which half is chance. */
-export function retryDelay(failures: number, random: number): number {
-  const longest = Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LAST_RETRY_MS);
-  return longest * (0.5 + 0.5 * random);
 }
 
 function asIdentityError(error: unknown): IdentityError {

@@ -53,6 +53,8 @@ export interface TokenSource {
   hear(statuses: readonly ChannelStatus[]): void;
   /** Tells whether a token is there that does for a plain wish; counts as no reading. */
   holds(channelId: string): boolean;
+  /** Takes nothing for known any more: the clock has jumped. Each token is checked with the broker before it is given. */
+  doubt(): void;
   /** Forgets every token. */
   stop(): void;
 }
@@ -308,12 +310,21 @@ export function createTokenSource(options: TokenSourceOptions): TokenSource {
     return entry;
   };
 
+  const doubt = (): void => {
+    for (const entry of entries.values()) {
+      Object.assign(entry, { heardAt: 0, askedAt: 0, recheckAt: 0, receivedAt: 0 });
+      entry.refusals.clear();
+      if (!entry.withdrawn) entry.failure = undefined;
+      if (!entry.flight) wakeAt(entry, nextLook(entry));
+    }
+  };
+
   const stop = (): void => {
     for (const { timer } of entries.values()) clearTimeout(timer);
     entries.clear();
   };
 
-  return { held, read, hear, holds, stop };
+  return { held, read, hear, holds, doubt, stop };
 }
 
 function withdrawnError({ code, message }: ChannelStatus): SidecarError {

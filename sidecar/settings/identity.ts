@@ -1,8 +1,8 @@
 /** Settings of who the sidecar is, who the broker is, and how Vault proves it. */
 import * as z from 'zod';
 import { parseSpiffeId, parseTrustDomain, type SpiffeId } from '../../identity/spiffe-id.ts';
-import type { AppRole } from '../vault-login.ts';
-import type { VaultAddress } from '../vault-request.ts';
+import type { AppRole } from '../vault/login/approle.ts';
+import type { VaultAddress } from '../vault/request.ts';
 import { filePath, mount, parsedWith, spiffeId } from './formats.ts';
 
 export interface IdentityConfig {

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readWish } from '../../sidecar/endpoints/native.ts';
-import { retryDelay, rotationTime } from '../../sidecar/svid-source.ts';
 
 const PATH = '/v1/channels/ch_1/token';
 
@@ -40,14 +39,3 @@ for (const [url, code] of refused)
   test(`answers ${code} to ${url.slice(0, 50)}`, () => {
     assert.equal(readWish(url), code);
   });
-
-test('rotates a certificate at half of its life, give or take a tenth of that', () => {
-  assert.equal(rotationTime(1_000, 3_001_000, 0.5), 1_501_000);
-  assert.equal(rotationTime(0, 3_000_000, 0), 1_350_000);
-  assert.equal(rotationTime(0, 3_000_000, 1), 1_650_000);
-});
-
-test('tries again after a second and later and later, at the latest every minute', () => {
-  assert.deepEqual([retryDelay(1, 0), retryDelay(1, 1)], [500, 1_000]);
-  assert.deepEqual([retryDelay(4, 1), retryDelay(7, 1), retryDelay(500, 1)], [8_000, 60_000, 60_000]);
-});

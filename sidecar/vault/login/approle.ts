@@ -1,8 +1,8 @@
 /** Logs in to Vault by AppRole (`auth/APPROLE/login`). The token is for one use and kept by nobody. */
 import { readFile } from 'node:fs/promises';
 import * as z from 'zod';
-import { IdentityError } from './identity-error.ts';
-import { errorsOf, type VaultRequest } from './vault-request.ts';
+import { IdentityError } from '../../identity-error.ts';
+import { errorsOf, type VaultRequest } from '../request.ts';
 
 export interface AppRole {
   readonly mount: string;
