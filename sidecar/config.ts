@@ -8,6 +8,9 @@ import { type IdentityConfig, identityOf, identitySettings } from './settings/id
 import { type OperationsConfig, operationsOf, operationsSettings } from './settings/operations.ts';
 import { type ServingConfig, servingOf, servingSettings } from './settings/serving.ts';
 
+/** The environment of a process. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
 export interface SidecarConfig extends IdentityConfig, ServingConfig, OperationsConfig {}
 
 /** All that is wrong with the settings, one sentence each. */
@@ -29,7 +32,7 @@ export const settings = z.strictObject({
 });
 
 /** Reads the configuration; throws ConfigError with every problem. */
-export function loadConfig(environment: Readonly<Record<string, string | undefined>>): SidecarConfig {
+export function loadConfig(environment: Environment): SidecarConfig {
   const ours = Object.entries(environment).filter(([name]) => name.startsWith('SIDECAR_') || name in settings.shape);
   const parsed = settings.safeParse(Object.fromEntries(ours));
   if (!parsed.success) throw new ConfigError(parsed.error.issues.flatMap(sentences));
@@ -39,6 +42,22 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   const config = { ...identityOf(set, problem), ...servingOf(set), ...operationsOf(set) };
   if (problems.length > 0) throw new ConfigError(problems);
   return config;
+}
+
+/** Settings of what is on this machine; none of them opens anything. */
+const localSettings = z.strictObject({ ...servingSettings.shape, ...operationsSettings.shape });
+
+export interface LocalConfig extends ServingConfig, OperationsConfig {}
+
+/**
+ * Reads the settings of what is on this machine and no others: for commands beside a running sidecar, whose user has not
+ * its logins. Throws ConfigError with every problem of these.
+ */
+export function loadLocalConfig(environment: Environment): LocalConfig {
+  const ours = Object.entries(environment).filter(([name]) => name in localSettings.shape);
+  const parsed = localSettings.safeParse(Object.fromEntries(ours));
+  if (!parsed.success) throw new ConfigError(parsed.error.issues.flatMap(sentences));
+  return { ...servingOf(parsed.data), ...operationsOf(parsed.data) };
 }
 
 function sentences(issue: z.core.$ZodIssue): string[] {

@@ -24,6 +24,11 @@ export const errorTable = {
     sentence: 'The certificate of this sidecar has expired and Vault has not signed a new one.',
     next: 'The operators find the reason in the sidecar’s log and in /readyz; nothing is wrong with the channel.',
   },
+  STOPPING: {
+    http: 503,
+    sentence: 'The sidecar is stopping.',
+    next: 'Ask again when it has been started anew.',
+  },
   BROKER_UNREACHABLE: {
     http: 503,
     sentence: 'The broker does not answer.',

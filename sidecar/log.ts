@@ -1,5 +1,5 @@
 /** The only import of pino in the sidecar: one line of JSON for each thing that happened. */
-import { pino } from 'pino';
+import { destination, pino } from 'pino';
 
 /** Facts go into fields, the message is constant; never a token, a key or a secret id. */
 export type Facts = Readonly<Record<string, string | number | boolean | undefined>>;
@@ -10,13 +10,15 @@ export interface Log {
   error(facts: Facts, message: string): void;
 }
 
-/** Makes the log of the process, on standard output. */
-export function createLog(): Log {
-  return pino({
+/** Makes the log of the process, on standard output (1) or, where that belongs to a worker, on standard error (2). */
+export function createLog(fd: 1 | 2 = 1, level: 'info' | 'warn' = 'info'): Log {
+  const options = {
+    level,
     base: { service: 'sidecar' },
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
-    formatters: { level: (level) => ({ level }) },
-  });
+    formatters: { level: (level: string) => ({ level }) },
+  };
+  return pino(options, destination({ fd, sync: true }));
 }
 
 /** The messages of an error and its causes, as one field. No stack: where it was thrown helps no operator. */

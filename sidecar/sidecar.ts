@@ -1,12 +1,18 @@
 /** Puts the sidecar together: certificate → broker → tokens → local interfaces. The only composition root. */
+import { createAdminEndpoint } from './admin/endpoint.ts';
+import { listenOnSocket } from './admin/socket.ts';
 import { createBrokerClient } from './broker-client.ts';
 import { startClockWatch } from './clock-watch.ts';
 import type { SidecarConfig } from './config.ts';
+import { createDrain } from './drain.ts';
 import { createGceMetadataEndpoint } from './endpoints/gce-metadata.ts';
-import { listen } from './endpoints/listen.ts';
+import { isLoopback, listen } from './endpoints/listen.ts';
 import { createNativeEndpoint } from './endpoints/native.ts';
-import { createHealthEndpoint } from './health.ts';
 import type { Log } from './log.ts';
+import { createOperationsEndpoint } from './operations/endpoint.ts';
+import { createHealth, type Health } from './operations/health.ts';
+import { createMetrics } from './operations/metrics.ts';
+import { observedBroker, observedStep } from './operations/observed.ts';
 import { createSubscription } from './subscription.ts';
 import { createSvidIssuer } from './svid-issuer.ts';
 import { startSvidSource } from './svid-source.ts';
@@ -15,9 +21,14 @@ import { createVaultLogin } from './vault/login/approle.ts';
 import { createVaultRequest } from './vault/request.ts';
 import { createBundleReader } from './vault/trust-bundle.ts';
 
+/** A read ends by itself within the broker's deadline, twice where the first token was void. */
+const DRAIN_WITHIN_MS = 5_000;
+
 /** What the sidecar takes from its surroundings. */
 export interface SidecarDependencies {
   readonly log: Log;
+  /** Called when an admin has it stop. */
+  readonly quit?: () => void;
   /** Milliseconds since 1970; the system's clock by default. */
   readonly now?: () => number;
   /** From 0 up to 1; `Math.random` by default: it only spreads moments. */
@@ -32,11 +43,18 @@ export interface Sidecar {
   readonly url: string;
   /** Channel id -> the GCE metadata server that speaks for it. */
   readonly gceUrls: ReadonlyMap<string, string>;
-  /** `/livez` and `/readyz`. */
+  /** `/livez`, `/readyz`, `/startupz` and `/metrics`. */
   readonly operationsUrl: string;
+  readonly health: Health;
   /** Makes a new certificate now; throws IdentityError where that fails, and the old one stays in use. */
   rotate(): Promise<void>;
-  /** Lets requests on their way end, closes everything, and forgets keys and tokens. */
+  /**
+   * Has a token of the channel in memory before anybody asks.
+   *
+   * @throws SidecarError as a reader would hear it.
+   */
+  fetchAhead(channelId: string): Promise<void>;
+  /** Refuses new requests, lets those on their way end, closes everything, and forgets keys and tokens. */
   stop(): Promise<void>;
 }
 
@@ -47,7 +65,13 @@ export interface Sidecar {
  * @throws Error when an address cannot be had; everything opened before is closed again.
  */
 export async function startSidecar(config: SidecarConfig, dependencies: SidecarDependencies): Promise<Sidecar> {
-  const { log, now = Date.now, random = Math.random, steady = performance.now.bind(performance) } = dependencies;
+  const {
+    log,
+    quit = () => {},
+    now = Date.now,
+    random = Math.random,
+    steady = performance.now.bind(performance),
+  } = dependencies;
   const channels = [...config.gceChannels.keys()];
   const closers: (() => Promise<void> | void)[] = [];
   const stop = async () => {
@@ -55,15 +79,16 @@ export async function startSidecar(config: SidecarConfig, dependencies: SidecarD
   };
 
   try {
-    const broker = createBrokerClient({ ...config.broker, now });
+    const metrics = createMetrics(now);
+    const broker = observedBroker(createBrokerClient({ ...config.broker, now }), metrics);
     closers.push(broker.close);
 
     const vault = createVaultRequest(config.vault);
-    const login = createVaultLogin(vault, config.appRole);
+    const login = observedStep(createVaultLogin(vault, config.appRole), metrics.loggedIn);
     const { mount: pkiMount, role: pkiRole } = config.pki;
-    const issue = createSvidIssuer({ vault, login, pkiMount, pkiRole, spiffeId: config.spiffeId, now });
+    const issuer = createSvidIssuer({ vault, login, pkiMount, pkiRole, spiffeId: config.spiffeId, now });
     const svids = startSvidSource({
-      issue,
+      issue: observedStep(issuer, metrics.rotated),
       readBundle: createBundleReader(vault, pkiMount),
       onRotation: broker.use,
       log,
@@ -72,10 +97,12 @@ export async function startSidecar(config: SidecarConfig, dependencies: SidecarD
     });
     closers.push(svids.stop);
 
-    const subscription = createSubscription({ broker, onStatus: (told) => tokens.hear(told), log, now, random });
+    const subscription = createSubscription({ broker, onStatus: (told) => source.hear(told), log, now, random });
     const onChannels = (held: readonly string[]) => subscription.want([...channels, ...held]);
-    const tokens = createTokenSource({ broker, log, now, random, ...config.unheard, onChannels });
-    closers.push(tokens.stop, subscription.stop);
+    const source = createTokenSource({ broker, log, now, random, ...config.unheard, onChannels });
+    closers.push(source.stop, subscription.stop);
+    const drain = createDrain(source);
+    const { tokens, draining } = drain;
     broker.onMove(subscription.renew);
     onChannels([]);
 
@@ -91,8 +118,14 @@ export async function startSidecar(config: SidecarConfig, dependencies: SidecarD
     closers.push(watch.stop);
 
     const { patienceMs } = config.unheard;
-    const health = createHealthEndpoint({ svids, broker, tokens, subscription, patienceMs, channels, now });
-    const operations = await listen(config.operationsListen, health);
+    const health = createHealth({ svids, broker, tokens, subscription, draining, patienceMs, channels, now });
+    metrics.watch({
+      svidEnds: () => svids.current()?.notAfter.getTime(),
+      tokenEnds: source.ends,
+      silence: subscription.silence,
+    });
+    const local = isLoopback(config.operationsListen);
+    const operations = await listen(config.operationsListen, createOperationsEndpoint({ health, metrics, local }));
     closers.push(operations.close);
 
     const gceUrls = new Map<string, string>();
@@ -107,12 +140,22 @@ export async function startSidecar(config: SidecarConfig, dependencies: SidecarD
     const native = await listen(config.listen, createNativeEndpoint({ tokens, log, now }));
     closers.push(native.close);
 
+    if (config.adminSocket !== undefined) {
+      const admin = createAdminEndpoint({ health, svids, tokens: source, quit, log });
+      closers.push((await listenOnSocket(config.adminSocket, admin)).close);
+    }
+
     return {
       url: native.url,
       gceUrls,
       operationsUrl: operations.url,
+      health,
       rotate: async () => void (await svids.rotate()),
-      stop,
+      fetchAhead: async (channelId) => void (await tokens.read({ channelId, minTtlSeconds: 0, scopes: [] })),
+      async stop() {
+        await drain.begin(DRAIN_WITHIN_MS);
+        await stop();
+      },
     };
   } catch (error) {
     await stop();

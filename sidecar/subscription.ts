@@ -25,6 +25,8 @@ export interface Subscription {
   renew(): void;
   /** Why nothing has been heard for longer than `ms`; undefined while all is well or there is nothing to hear. */
   silentFor(ms: number): SidecarError | undefined;
+  /** For how long nothing has been heard, in milliseconds; 0 where there is nothing to hear. */
+  silence(): number;
   stop(): void;
 }
 
@@ -145,6 +147,7 @@ export function createSubscription({ broker, onStatus, log, now, random }: Subsc
       if (wanted.length === 0 || now() - heardAt <= milliseconds) return undefined;
       return problem ?? sidecarError('BROKER_UNREACHABLE');
     },
+    silence: () => (wanted.length === 0 ? 0 : now() - heardAt),
     stop() {
       stopped = true;
       clearTimeout(timer);

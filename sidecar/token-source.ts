@@ -55,6 +55,10 @@ export interface TokenSource {
   holds(channelId: string): boolean;
   /** Takes nothing for known any more: the clock has jumped. Each token is checked with the broker before it is given. */
   doubt(): void;
+  /** Channel -> end of the token that is held, in milliseconds since 1970. */
+  ends(): readonly (readonly [channelId: string, expiresAt: number])[];
+  /** Drops the tokens of these channels, or all; each is fetched anew when it is read. Answers how many there were. */
+  drop(channelIds?: readonly string[]): number;
   /** Forgets every token. */
   stop(): void;
 }
@@ -319,12 +323,34 @@ export function createTokenSource(options: TokenSourceOptions): TokenSource {
     }
   };
 
+  const ends = () =>
+    [...entries.values()].flatMap(({ channelId, served }) =>
+      served ? [[channelId, served.token.expiresAt] as const] : [],
+    );
+
+  const drop = (channelIds: readonly string[] = [...entries.keys()]): number => {
+    let dropped = 0;
+    for (const channelId of channelIds) {
+      const entry = entries.get(channelId);
+      if (!entry) continue;
+      // A token that is on its way was asked for before.
+      entry.withdrawals += 1;
+      if (!entry.served) continue;
+      dropped += 1;
+      entry.served = undefined;
+      entry.failure = undefined;
+      entry.refusals.clear();
+    }
+    tellChannels();
+    return dropped;
+  };
+
   const stop = (): void => {
     for (const { timer } of entries.values()) clearTimeout(timer);
     entries.clear();
   };
 
-  return { held, read, hear, holds, doubt, stop };
+  return { held, read, hear, holds, doubt, ends, drop, stop };
 }
 
 function withdrawnError({ code, message }: ChannelStatus): SidecarError {

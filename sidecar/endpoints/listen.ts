@@ -3,12 +3,15 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { loopbackHosts } from './local-request.ts';
 
-/** A loopback address; port 0 takes a free one. */
-export interface LoopbackAddress {
+/** An address to listen on; port 0 takes a free one. */
+export interface ListenAddress {
   /** As in a URL: `127.0.0.1` or `[::1]`. */
   readonly host: string;
   readonly port: number;
 }
+
+/** One that only programs of this machine reach. */
+export type LoopbackAddress = ListenAddress;
 
 export interface Listener {
   /** `http://HOST:PORT` */
@@ -33,7 +36,7 @@ const CLOSE_WITHIN_MS = 3_000;
  * @throws Error naming the address, when it is taken or not to be had.
  */
 export function listen(
-  { host, port }: LoopbackAddress,
+  { host, port }: ListenAddress,
   endpoint: (hosts: ReadonlySet<string>) => RequestListener,
 ): Promise<Listener> {
   return new Promise((resolve, reject) => {
@@ -57,4 +60,9 @@ export function listen(
       resolve({ url: `http://${host}:${taken}`, close });
     });
   });
+}
+
+/** Tells whether only programs of this machine reach the address. */
+export function isLoopback({ host }: ListenAddress): boolean {
+  return /^(?:127(?:\.\d{1,3}){3}|\[::1\])$/.test(host);
 }

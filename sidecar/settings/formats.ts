@@ -1,7 +1,8 @@
 /** How single settings are written: what is malformed is told, and never replaced by a default. */
+import { isIP } from 'node:net';
 import * as z from 'zod';
 import { parseSpiffeId } from '../../identity/spiffe-id.ts';
-import type { LoopbackAddress } from '../endpoints/listen.ts';
+import type { ListenAddress, LoopbackAddress } from '../endpoints/listen.ts';
 
 export const port = z
   .string()
@@ -29,6 +30,15 @@ export const loopback = z.string().transform((text, context): LoopbackAddress =>
   context.addIssue(
     'is not a loopback address with a port, for example 127.0.0.1:7070; tokens are for this machine only',
   );
+  return z.NEVER;
+});
+
+/** Any address of this machine: an IPv4 address, or an IPv6 address in brackets, with a port. */
+export const address = z.string().transform((text, context): ListenAddress => {
+  const [, host = '', digits] = /^([0-9.]+|\[[0-9a-fA-F:.]+\]):(\d+)$/.exec(text) ?? [];
+  const parsed = port.safeParse(digits);
+  if (isIP(host.replace(/^\[|\]$/g, '')) !== 0 && parsed.success) return { host, port: parsed.data };
+  context.addIssue('is not an IP address with a port, for example 127.0.0.1:7071 or 0.0.0.0:7071');
   return z.NEVER;
 });
 

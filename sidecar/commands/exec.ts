@@ -1,0 +1,175 @@
+/**
+ * `sidecar exec`: the sidecar and its worker together. The worker gets the environment in which it finds its tokens, and
+ * nothing of the sidecar's own; it is started when it can be served, is never restarted, and its end is the end of both.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Command, InvalidArgumentError } from 'commander';
+import { loadConfig, type SidecarConfig } from '../config.ts';
+import { SidecarError } from '../errors.ts';
+import { createLog, type Log } from '../log.ts';
+import type { Sidecar } from '../sidecar.ts';
+import { environmentOfWorker, type WorkerPlaces, workerChange } from '../worker/environment.ts';
+import { exitCodeOf, passedOn, startWorker, type Worker } from '../worker/worker-process.ts';
+import type { CommandContext } from './command-context.ts';
+import { asCommandError, CommandError, exitCodes } from './command-error.ts';
+import { prepareProcess, startHere, stopHere } from './start.ts';
+
+const RETRY_MS = 200;
+
+interface ExecOptions {
+  readonly channel?: string;
+  readonly wait: number;
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly verbose?: true;
+}
+
+export function addExecCommand(program: Command, context: CommandContext): void {
+  program
+    .command('exec')
+    .summary('run a worker with a sidecar of its own')
+    .description(
+      'Starts a sidecar, waits until it can serve, and runs the command with the environment in which it finds its tokens. Standard streams, signals and the exit code are the command’s; the sidecar’s log goes to stderr. Ports that no setting names are free ones, so that many can run side by side.',
+    )
+    .argument('<command...>', 'the worker, after --')
+    .option('-c, --channel <channel>', 'the channel that Google’s libraries find')
+    .option('--wait <seconds>', 'how long to wait until it can be served', toNumber, 30)
+    .option('--uid <uid>', 'run the command as this user, by number; needs root', toNumber)
+    .option('--gid <gid>', 'run the command as this group, by number; needs root', toNumber)
+    .option('--verbose', 'log also what is well')
+    .passThroughOptions()
+    .action(async (words: readonly string[], options: ExecOptions) => {
+      const log = createLog(2, options.verbose ? 'info' : 'warn');
+      const held: { worker?: Worker } = {};
+      try {
+        prepareProcess(context, log, () => {
+          held.worker?.pass('SIGTERM');
+          context.own.exit(exitCodes.execFailed);
+        });
+        context.endWith(await runWorker(context, log, words, options, held));
+      } catch (thrown) {
+        throw asExecError(thrown);
+      }
+    });
+}
+
+/** With free ports where no setting names one, and with a port for the channel of the command line. */
+function configOf({ environment }: CommandContext, { channel }: ExecOptions): SidecarConfig {
+  const free = { SIDECAR_LISTEN: '127.0.0.1:0', SIDECAR_OPERATIONS_LISTEN: '127.0.0.1:0' };
+  const config = loadConfig({ ...free, ...environment });
+  if (channel === undefined || config.gceChannels.has(channel)) return config;
+  return { ...config, gceChannels: new Map([...config.gceChannels, [channel, 0]]) };
+}
+
+/**
+ * Runs the worker from its beginning to its end, and answers what to end with.
+ *
+ * @param held Is given the worker while it runs.
+ */
+async function runWorker(
+  context: CommandContext,
+  log: Log,
+  [command = '', ...args]: readonly string[],
+  options: ExecOptions,
+  held: { worker?: Worker },
+): Promise<number> {
+  const config = configOf(context, options);
+  const channel = options.channel ?? (config.gceChannels.size === 1 ? [...config.gceChannels.keys()][0] : undefined);
+  const early = new AbortController();
+  for (const signal of passedOn)
+    context.own.on(signal, () => (held.worker ? held.worker.pass(signal) : early.abort(signal)));
+
+  const sidecar = await startHere(context, config, log, () => held.worker?.pass('SIGTERM'));
+  let exitCode: number = exitCodes.execFailed;
+  try {
+    await untilServing(sidecar, channel, options.wait, early.signal);
+    if (early.signal.aborted) exitCode = exitCodeOf({ exitCode: null, signal: early.signal.reason });
+    else {
+      const environment = environmentOfWorker(
+        context.environment,
+        workerChange(placesOf(sidecar, channel), context.environment),
+      );
+      const { uid, gid } = options;
+      held.worker = await startWorker({ command, args, environment, uid, gid }).catch(
+        (cause: NodeJS.ErrnoException) => {
+          throw notStarted(command, cause);
+        },
+      );
+      exitCode = exitCodeOf(await held.worker.ended);
+      log.info({ exitCode }, 'the worker has ended');
+    }
+  } finally {
+    await stopHere(context, sidecar, log, exitCode);
+  }
+  return exitCode;
+}
+
+function placesOf({ url, gceUrls }: Sidecar, channel: string | undefined): WorkerPlaces {
+  const gceUrl = channel === undefined ? undefined : gceUrls.get(channel);
+  return {
+    url,
+    channel,
+    metadataHost: gceUrl === undefined ? undefined : new URL(gceUrl).host,
+    credentialFile: undefined,
+  };
+}
+
+/**
+ * Resolves when the token of the channel is there, or, without one, when tokens could be had; or when it is not wanted any
+ * more.
+ *
+ * @throws SidecarError at once where waiting cannot help. CommandError after so many seconds, with what is in the way.
+ */
+async function untilServing(
+  sidecar: Sidecar,
+  channel: string | undefined,
+  seconds: number,
+  unwanted: AbortSignal,
+): Promise<void> {
+  for (const end = Date.now() + seconds * 1_000; !unwanted.aborted; await pause(RETRY_MS)) {
+    const problem =
+      channel === undefined ? undefined : await sidecar.fetchAhead(channel).then(() => undefined, passing);
+    const obstacles = await sidecar.health.obstacles();
+    if (!problem && (channel !== undefined || obstacles.length === 0)) return;
+    if (Date.now() < end) continue;
+    const told = problem ?? obstacles[0];
+    throw new CommandError(`the worker was not started: tokens could not be had within ${seconds} s`, {
+      exitCode: exitCodes.execFailed,
+      code: told?.code ?? 'STARTING',
+      problems: obstacles.map(({ code, next }) => `${code}: ${next}`),
+      hints: ['`sidecar doctor` looks for the reason.'],
+    });
+  }
+}
+
+function passing(error: unknown): SidecarError {
+  if (error instanceof SidecarError && !error.permanent) return error;
+  throw error;
+}
+
+/** Whatever is not the worker's gets a code that workers do not use. */
+function asExecError(thrown: unknown): CommandError {
+  const { message, exitCode, ...rest } = asCommandError(thrown);
+  const isAboutCommand = exitCode === exitCodes.notFound || exitCode === exitCodes.notExecutable;
+  const { code, problems, hints } = rest;
+  const own = { exitCode: isAboutCommand ? exitCode : exitCodes.execFailed, problems, hints };
+  return new CommandError(message, code === undefined ? own : { ...own, code }, thrown);
+}
+
+function notStarted(command: string, cause: NodeJS.ErrnoException): CommandError {
+  const missing = cause.code === 'ENOENT';
+  const forbidden = cause.code === 'EPERM';
+  return new CommandError(
+    missing ? `there is no command ${command}` : `the command ${command} cannot be run: ${cause.code}`,
+    {
+      exitCode: missing ? exitCodes.notFound : exitCodes.notExecutable,
+      hints: forbidden ? ['--uid and --gid need root.'] : [],
+    },
+    cause,
+  );
+}
+
+function toNumber(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It is a number.');
+  return Number(text);
+}

@@ -1,0 +1,66 @@
+/**
+ * Owns the terminal. Data goes to stdout and nothing else does; everything that is said goes to stderr: `error:` (what
+ * is wrong, with its code), `hint:` (what to do next). Colour is used on a terminal only, and not where NO_COLOR is set
+ * (no-color.org). Nothing from elsewhere brings control characters to the terminal.
+ */
+import type { Writable } from 'node:stream';
+import { stripVTControlCharacters, styleText } from 'node:util';
+import type { CommandError } from './command-error.ts';
+
+/** Where the command talks. */
+export interface Streams {
+  readonly stdout: Writable & { readonly isTTY?: boolean };
+  readonly stderr: Writable & { readonly isTTY?: boolean };
+}
+
+type Style = 'red' | 'green' | 'yellow' | 'cyan' | 'bold' | 'dim';
+
+export interface Output {
+  /** Whether people look at stdout, and not a program. */
+  readonly isTerminal: boolean;
+  json(answer: unknown): void;
+  /** Data, as it is. */
+  text(text: string): void;
+  /** One thing, fact by fact. */
+  facts(facts: readonly (readonly [label: string, value: string])[]): void;
+  styled(style: Style, text: string): string;
+  say(text: string): void;
+  hint(text: string): void;
+  error(error: CommandError): void;
+}
+
+export function createOutput({ stdout, stderr }: Streams, noColor: boolean): Output {
+  const style = (stream: { readonly isTTY?: boolean }, format: Style, text: string): string =>
+    stream.isTTY && !noColor ? styleText(format, text, { validateStream: false }) : text;
+  const say = (text: string): void => void stderr.write(`${text}\n`);
+  const hint = (text: string): void => say(`${style(stderr, 'cyan', 'hint:')} ${printable(text)}`);
+
+  return {
+    isTerminal: stdout.isTTY === true,
+    json: (answer) => void stdout.write(`${JSON.stringify(answer, null, 2)}\n`),
+    text: (text) => void stdout.write(text),
+    facts(facts) {
+      const longest = Math.max(...facts.map(([label]) => label.length));
+      for (const [label, value] of facts)
+        stdout.write(`${style(stdout, 'bold', label.padEnd(longest))}  ${printable(value)}\n`);
+    },
+    styled: (format, text) => style(stdout, format, text),
+    say,
+    hint,
+    error({ message, code, problems, hints }) {
+      say(`${style(stderr, 'red', 'error:')} ${printable(message)}${code ? ` [${code}]` : ''}`);
+      for (const problem of problems) say(`  - ${printable(problem)}`);
+      for (const next of hints) hint(next);
+    },
+  };
+}
+
+/** Without what would move a terminal's cursor or change its colours. */
+export function printable(text: string): string {
+  return stripVTControlCharacters(text).replaceAll(/\p{Cc}/gu, ' ');
+}
+
+/** An instant with its time zone, for people. */
+export function showInstant(iso: string): string {
+  return `${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC`;
+}
