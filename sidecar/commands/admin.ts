@@ -45,7 +45,7 @@ export function addAdminCommands(program: Command, { environment, output }: Comm
       .description('Drops the tokens of these channels, or of all; each is fetched anew when it is read.')
       .argument('[channel...]'),
   ).action(async (channels: readonly string[], options: OutputOption) => {
-    const query = new URLSearchParams(channels.map((channel) => ['channel', channel]));
+    const query = new URLSearchParams(channels.map((channel): [string, string] => ['channel', channel]));
     const answer = await ask('POST', `/v1/drop?${query}`, z.object({ dropped: z.number() }));
     if (options.output === 'json') output.json(answer);
     else output.facts([['dropped', String(answer.dropped)]]);
