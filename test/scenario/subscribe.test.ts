@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type RawBuilder, sql } from 'kysely';
-import { until } from '../support/poll.ts';
 import { superuserUrl } from '../support/postgres.ts';
 import type { Scope } from '../support/scope.ts';
 import { useConnection } from '../support/store.ts';
@@ -112,10 +111,10 @@ test('a replica drops the tokens of a channel from its cache when the channel is
   const workload = await useWorkload(t, world, { reads: [channel] });
   const first = await workload.getAccessToken({ channelId: channel });
   assert.equal((await workload.getAccessToken({ channelId: channel })).accessToken, first.accessToken);
-  const heard = async () => Number(/token_broker_changes_total (\d+)/.exec(await metrics(world))?.[1]);
-  const before = await heard();
+  const stream = useSubscription(t, workload.subscribe, [channel]);
+  await stream.stands(channel, 'AVAILABLE 1');
   await run(sql`update channels set state = 'suspended' where id = ${channel}`);
-  await until('it is heard', async () => (await heard()) > before);
+  await stream.stands(channel, 'UNAVAILABLE 1 CHANNEL_SUSPENDED');
   await run(sql`update channels set state = 'active' where id = ${channel}`);
   const second = await workload.getAccessToken({ channelId: channel });
   assert.notEqual(second.accessToken, first.accessToken, 'the token was still in the cache');
