@@ -18,6 +18,7 @@ export interface GetAccessTokenRequest {
   readonly minTtlSeconds: number;
   readonly scopes: readonly string[];
   readonly reason: string;
+  readonly rejectedTokenSha256: string;
 }
 
 export interface GetAccessTokenResponse {

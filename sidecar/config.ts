@@ -4,14 +4,21 @@
  * a problem, and a value that is malformed is never replaced by its default.
  */
 import * as z from 'zod';
+import { type CallersConfig, callersOf, callersSettings } from './settings/callers.ts';
 import { type IdentityConfig, identityOf, identitySettings } from './settings/identity.ts';
+import { type LocalFilesConfig, localFilesOf, localFilesSettings } from './settings/local-files.ts';
 import { type OperationsConfig, operationsOf, operationsSettings } from './settings/operations.ts';
 import { type ServingConfig, servingOf, servingSettings } from './settings/serving.ts';
 
 /** The environment of a process. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-export interface SidecarConfig extends IdentityConfig, ServingConfig, OperationsConfig {}
+export interface SidecarConfig
+  extends IdentityConfig,
+    ServingConfig,
+    LocalFilesConfig,
+    CallersConfig,
+    OperationsConfig {}
 
 /** All that is wrong with the settings, one sentence each. */
 export class ConfigError extends Error {
@@ -28,6 +35,8 @@ export class ConfigError extends Error {
 export const settings = z.strictObject({
   ...identitySettings.shape,
   ...servingSettings.shape,
+  ...localFilesSettings.shape,
+  ...callersSettings.shape,
   ...operationsSettings.shape,
 });
 
@@ -39,15 +48,25 @@ export function loadConfig(environment: Environment): SidecarConfig {
   const set = parsed.data;
   const problems: string[] = [];
   const problem = (sentence: string) => void problems.push(sentence);
-  const config = { ...identityOf(set, problem), ...servingOf(set), ...operationsOf(set) };
+  const config = {
+    ...identityOf(set, problem),
+    ...servingOf(set),
+    ...localFilesOf(set),
+    ...callersOf(set),
+    ...operationsOf(set),
+  };
   if (problems.length > 0) throw new ConfigError(problems);
   return config;
 }
 
 /** Settings of what is on this machine; none of them opens anything. */
-const localSettings = z.strictObject({ ...servingSettings.shape, ...operationsSettings.shape });
+const localSettings = z.strictObject({
+  ...servingSettings.shape,
+  ...localFilesSettings.shape,
+  ...operationsSettings.shape,
+});
 
-export interface LocalConfig extends ServingConfig, OperationsConfig {}
+export interface LocalConfig extends ServingConfig, LocalFilesConfig, OperationsConfig {}
 
 /**
  * Reads the settings of what is on this machine and no others: for commands beside a running sidecar, whose user has not
@@ -57,7 +76,7 @@ export function loadLocalConfig(environment: Environment): LocalConfig {
   const ours = Object.entries(environment).filter(([name]) => name in localSettings.shape);
   const parsed = localSettings.safeParse(Object.fromEntries(ours));
   if (!parsed.success) throw new ConfigError(parsed.error.issues.flatMap(sentences));
-  return { ...servingOf(parsed.data), ...operationsOf(parsed.data) };
+  return { ...servingOf(parsed.data), ...localFilesOf(parsed.data), ...operationsOf(parsed.data) };
 }
 
 function sentences(issue: z.core.$ZodIssue): string[] {

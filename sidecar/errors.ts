@@ -6,7 +6,7 @@
 
 interface ErrorRow {
   /** HTTP status on every local interface. */
-  readonly http: 400 | 403 | 404 | 405 | 413 | 500 | 503;
+  readonly http: 400 | 401 | 403 | 404 | 405 | 413 | 429 | 500 | 503;
   /** What is wrong. */
   readonly sentence: string;
   /** What to do next. */
@@ -81,18 +81,43 @@ export const errorTable = {
   },
   METHOD_NOT_ALLOWED: {
     http: 405,
-    sentence: 'Only GET and HEAD are understood here.',
-    next: 'Send a GET request.',
+    sentence: 'This method is not understood here.',
+    next: 'Send a GET request, or a POST where the path takes one; Allow says which.',
   },
   BODY_REFUSED: {
     http: 413,
-    sentence: 'A request has no body here.',
-    next: 'Send a GET request without a body.',
+    sentence: 'A request has no body here, or a shorter one.',
+    next: 'Send a GET request without a body, or a POST with Content-Length and at most 4096 bytes.',
   },
   INVALID_REQUEST: {
     http: 400,
     sentence: 'The request is not valid.',
-    next: 'Ask /v1/channels/CHANNEL/token; min_ttl is a number of seconds up to 3300, scope a list with spaces between.',
+    next: 'min_ttl is a number of seconds up to 3300, scope a list with spaces between; a report is {"token_sha256":"64 hexadecimal digits"}.',
+  },
+  CALLER_REFUSED: {
+    http: 403,
+    sentence: 'This program is not among those that may have the channel’s tokens.',
+    next: 'The operators let it in by SIDECAR_CALLERS, for example CHANNEL=uid:1001.',
+  },
+  CALLER_UNKNOWN: {
+    http: 503,
+    sentence: 'The system does not say which user has opened this connection.',
+    next: 'Open another connection and keep it open until the answer is there.',
+  },
+  TOO_MANY_REQUESTS: {
+    http: 429,
+    sentence: 'This program asks far more often than a worker has to.',
+    next: 'Keep a token for as long as it lives; the operators set the limit by SIDECAR_REQUESTS_PER_SECOND.',
+  },
+  LOCAL_SECRET_REFUSED: {
+    http: 401,
+    sentence: 'This is not the secret in the channel’s credential file.',
+    next: 'The sidecar makes new credential files when it starts: start the worker again, so that it reads the new one.',
+  },
+  REPORTED_TOO_OFTEN: {
+    http: 429,
+    sentence: 'A token of this channel was reported and replaced a moment ago.',
+    next: 'Read the token again; where YouTube refuses that one, too, the token is not what is wrong.',
   },
   NOT_FOUND: {
     http: 404,
@@ -139,11 +164,24 @@ export class SidecarError extends Error implements Refusal {
 
   /** Whether trying again cannot help until somebody acts. */
   get permanent(): boolean {
-    return this.http !== 503;
+    return this.http !== 503 && this.http !== 429;
   }
 }
 
+/** What one case of an error has beside its row in the table. */
+export interface SidecarErrorOptions extends ErrorOptions {
+  /** Goes behind the sentence, a sentence itself. */
+  readonly detail?: string;
+  /** Seconds. */
+  readonly retryAfter?: number;
+}
+
 /** Makes an error of the sidecar's own table. */
-export function sidecarError(code: OwnCode, options?: ErrorOptions): SidecarError {
-  return new SidecarError({ code, retryAfter: undefined, ...errorTable[code] }, options);
+export function sidecarError(
+  code: OwnCode,
+  { detail, retryAfter, ...options }: SidecarErrorOptions = {},
+): SidecarError {
+  const { http, sentence, next } = errorTable[code];
+  const whole = detail === undefined ? sentence : `${sentence} ${detail}`;
+  return new SidecarError({ code, http, sentence: whole, next, retryAfter }, options);
 }

@@ -10,15 +10,23 @@ export interface Log {
   error(facts: Facts, message: string): void;
 }
 
+/** The log of the process. */
+export interface ProcessLog extends Log {
+  /** Writes lines of the level `info` that are whole already, between the others. */
+  lines(text: string): void;
+}
+
 /** Makes the log of the process, on standard output (1) or, where that belongs to a worker, on standard error (2). */
-export function createLog(fd: 1 | 2 = 1, level: 'info' | 'warn' = 'info'): Log {
+export function createLog(fd: 1 | 2 = 1, level: 'info' | 'warn' = 'info'): ProcessLog {
+  const output = destination({ fd, sync: true });
+  const lines = (text: string) => void (level === 'info' && output.write(text));
   const options = {
     level,
     base: { service: 'sidecar' },
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
     formatters: { level: (level: string) => ({ level }) },
   };
-  return pino(options, destination({ fd, sync: true }));
+  return Object.assign(pino(options, output), { lines });
 }
 
 /** The messages of an error and its causes, as one field. No stack: where it was thrown helps no operator. */

@@ -1,14 +1,14 @@
-/** Puts the sidecar together: certificate → broker → tokens → local interfaces. The only composition root. */
+/** Puts the sidecar together: certificate → broker → tokens → callers → local interfaces. The only composition root. */
 import { createAdminEndpoint } from './admin/endpoint.ts';
 import { listenOnSocket } from './admin/socket.ts';
 import { createBrokerClient } from './broker-client.ts';
 import { startClockWatch } from './clock-watch.ts';
 import type { SidecarConfig } from './config.ts';
 import { createDrain } from './drain.ts';
-import { createGceMetadataEndpoint } from './endpoints/gce-metadata.ts';
 import { isLoopback, listen } from './endpoints/listen.ts';
-import { createNativeEndpoint } from './endpoints/native.ts';
+import { type LocalInterfaces, startLocalInterfaces } from './local-interfaces.ts';
 import type { Log } from './log.ts';
+import { noObserver } from './observe.ts';
 import { createOperationsEndpoint } from './operations/endpoint.ts';
 import { createHealth, type Health } from './operations/health.ts';
 import { createMetrics } from './operations/metrics.ts';
@@ -27,6 +27,8 @@ const DRAIN_WITHIN_MS = 5_000;
 /** What the sidecar takes from its surroundings. */
 export interface SidecarDependencies {
   readonly log: Log;
+  /** Takes the lines that tell of each token given away; see `callers/release-log.ts`. */
+  readonly writeReleases: (lines: string) => void;
   /** Called when an admin has it stop. */
   readonly quit?: () => void;
   /** Milliseconds since 1970; the system's clock by default. */
@@ -38,11 +40,7 @@ export interface SidecarDependencies {
 }
 
 /** A sidecar that runs. */
-export interface Sidecar {
-  /** The native interface, `http://127.0.0.1:PORT`. */
-  readonly url: string;
-  /** Channel id -> the GCE metadata server that speaks for it. */
-  readonly gceUrls: ReadonlyMap<string, string>;
+export interface Sidecar extends LocalInterfaces {
   /** `/livez`, `/readyz`, `/startupz` and `/metrics`. */
   readonly operationsUrl: string;
   readonly health: Health;
@@ -67,6 +65,7 @@ export interface Sidecar {
 export async function startSidecar(config: SidecarConfig, dependencies: SidecarDependencies): Promise<Sidecar> {
   const {
     log,
+    writeReleases,
     quit = () => {},
     now = Date.now,
     random = Math.random,
@@ -124,21 +123,14 @@ export async function startSidecar(config: SidecarConfig, dependencies: SidecarD
       tokenEnds: source.ends,
       silence: subscription.silence,
     });
-    const local = isLoopback(config.operationsListen);
-    const operations = await listen(config.operationsListen, createOperationsEndpoint({ health, metrics, local }));
+    const isLocal = isLoopback(config.operationsListen);
+    const operationsEndpoint = createOperationsEndpoint({ health, metrics, local: isLocal });
+    const operations = await listen(config.operationsListen, operationsEndpoint);
     closers.push(operations.close);
 
-    const gceUrls = new Map<string, string>();
-    for (const [channelId, port] of config.gceChannels) {
-      const email = `${channelId}@${config.spiffeId.trustDomain}`;
-      const endpoint = createGceMetadataEndpoint({ channelId, email, tokens, log, now });
-      const gce = await listen({ host: config.listen.host, port }, endpoint);
-      closers.push(gce.close);
-      gceUrls.set(channelId, gce.url);
-    }
-
-    const native = await listen(config.listen, createNativeEndpoint({ tokens, log, now }));
-    closers.push(native.close);
+    const observer = { ...noObserver, answered: metrics.answered };
+    const local = await startLocalInterfaces(config, { tokens, writeReleases, observer, log, now, steady });
+    closers.push(local.stop);
 
     if (config.adminSocket !== undefined) {
       const admin = createAdminEndpoint({ health, svids, tokens: source, quit, log });
@@ -146,8 +138,7 @@ export async function startSidecar(config: SidecarConfig, dependencies: SidecarD
     }
 
     return {
-      url: native.url,
-      gceUrls,
+      ...local,
       operationsUrl: operations.url,
       health,
       rotate: async () => void (await svids.rotate()),

@@ -18,6 +18,8 @@ export const SHORTEST_LIFE_MS = 1_000;
 
 /** A token with less left is replaced ahead of its end; so that much is asked of the broker. */
 export const REFRESH_AHEAD_MS = 600_000;
+/** A worker's report that YouTube rejected a channel's token is taken so often. */
+export const REPORTED_EVERY_MS = 60_000;
 const REMEMBER_PERMANENT_MS = 15_000;
 const REMEMBER_PASSING_MS = 1_000;
 const REMEMBER_AT_MOST_MS = 30_000;

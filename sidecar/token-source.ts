@@ -9,9 +9,12 @@
  *   that is on its way, and readers hear why until the broker says otherwise.
  * - Where nothing is told for too long, a token is checked with the broker at short intervals. While the broker is away
  *   it is served all the same.
+ * - A token that a worker reports as rejected by YouTube is dropped, and the broker is asked for another one, now and
+ *   then. While the broker is away it is served all the same: a worker may be wrong, and there is no better one.
  * - A permanent refusal drops the token. Failures are remembered for a moment, so that a worker that asks in a loop
  *   does not become the broker's load.
  */
+import { hash } from 'node:crypto';
 import type { ChannelStatus } from '../proto/load.ts';
 import type { BrokerClient, ReleasedToken } from './broker-client.ts';
 import { SidecarError, sidecarError } from './errors.ts';
@@ -21,6 +24,7 @@ import {
   concernsWishOnly,
   keyOf,
   REFRESH_AHEAD_MS,
+  REPORTED_EVERY_MS,
   refreshTime,
   rememberUntil,
   suits,
@@ -30,6 +34,9 @@ import {
 /** A token just received is the freshest that can be had. */
 const JUST_NOW_MS = 2_000;
 const RETRY_REFRESH_MS = 10_000;
+/** Channels that are kept come one after the other, at first and after a failure. */
+const KEPT_SPREAD_MS = 5;
+const KEPT_RETRY_MS = 2_000;
 /** The longest that a timer can count. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
@@ -51,6 +58,17 @@ export interface TokenSource {
   read(wish: TokenWish): Promise<ServedToken>;
   /** Takes what the broker tells of channels into effect. */
   hear(statuses: readonly ChannelStatus[]): void;
+  /**
+   * Takes a report that YouTube rejected the token with this SHA-256. Resolves to whether another one is there now;
+   * `unknown` where it is not the token that is held.
+   *
+   * @throws SidecarError REPORTED_TOO_OFTEN, or why the broker gives no other.
+   */
+  reject(channelId: string, sha256: string): Promise<'replaced' | 'kept' | 'unknown'>;
+  /** Fetches the tokens of these channels, and keeps them fresh from now on, whether or not anybody reads them. */
+  keep(channels: readonly string[]): void;
+  /** Lists the channels of which something is known, without counting as a reading. */
+  list(): readonly HeldChannel[];
   /** Tells whether a token is there that does for a plain wish; counts as no reading. */
   holds(channelId: string): boolean;
   /** Takes nothing for known any more: the clock has jumped. Each token is checked with the broker before it is given. */
@@ -61,6 +79,14 @@ export interface TokenSource {
   drop(channelIds?: readonly string[]): number;
   /** Forgets every token. */
   stop(): void;
+}
+
+/** What is known of a channel. */
+export interface HeldChannel {
+  readonly channelId: string;
+  readonly served: ServedToken | undefined;
+  /** Code of the last failure, while it is remembered. */
+  readonly problem: string | undefined;
 }
 
 export interface TokenSourceOptions {
@@ -78,6 +104,12 @@ export interface TokenSourceOptions {
   readonly onChannels?: (channels: readonly string[]) => void;
 }
 
+/** A token that was reported, and what to tell the broker of it. */
+interface Rejected {
+  readonly sha256: string;
+  readonly served: ServedToken;
+}
+
 interface Memory {
   readonly error: SidecarError;
   readonly until: number;
@@ -90,6 +122,10 @@ interface Entry {
   refreshAt: number;
   /** Whether anybody has read the present token. */
   wanted: boolean;
+  /** Whether it is kept fresh also where nobody reads it. */
+  kept: boolean;
+  /** When a report about its token is taken again. */
+  reportableAt: number;
   /** Why the last call failed, whatever was wished. */
   failure: Memory | undefined;
   /** Key of a wish -> why it was refused. */
@@ -166,8 +202,8 @@ export function createTokenSource(options: TokenSourceOptions): TokenSource {
   const memoryOf = (error: SidecarError): Memory => ({ error, until: rememberUntil(error, now()) });
 
   /** One call to the broker for a channel at a time; never rejects, the entry tells how it ended. */
-  const fly = (entry: Entry, wish: TokenWish): Promise<void> => {
-    entry.flight ??= ask(entry, wish).finally(() => {
+  const fly = (entry: Entry, wish: TokenWish, rejected?: Rejected): Promise<void> => {
+    entry.flight ??= ask(entry, wish, rejected).finally(() => {
       entry.flight = undefined;
       if (entries.get(entry.channelId) !== entry) return;
       wakeAt(entry, nextLook(entry));
@@ -176,24 +212,27 @@ export function createTokenSource(options: TokenSourceOptions): TokenSource {
     return entry.flight;
   };
 
-  const ask = async (entry: Entry, wish: TokenWish): Promise<void> => {
+  const ask = async (entry: Entry, wish: TokenWish, rejected?: Rejected): Promise<void> => {
     const minTtlSeconds = Math.max(wish.minTtlSeconds, REFRESH_AHEAD_MS / 1_000);
     entry.askedAt = now();
     entry.recheckAt = entry.askedAt + recheckMs * (0.8 + 0.2 * random());
     try {
-      const token = await release(entry, { channelId: wish.channelId, minTtlSeconds, scopes: wish.scopes });
+      const { channelId, scopes } = wish;
+      const rejectedTokenSha256 = rejected?.sha256 ?? '';
+      const token = await release(entry, { channelId, minTtlSeconds, scopes, rejectedTokenSha256 });
       if (!token) return;
       const isNew = token.accessToken !== entry.served?.token.accessToken;
       entry.served = { token, stale: undefined };
       entry.receivedAt = now();
       entry.refreshAt = refreshTime(entry.receivedAt, token.expiresAt, random());
-      entry.wanted = false;
+      entry.wanted = entry.kept;
       entry.failure = undefined;
       if (isNew) {
         const expiresAt = new Date(token.expiresAt).toISOString();
         log.info({ channel: entry.channelId, expiresAt }, 'new access token');
       }
     } catch (cause) {
+      if (rejected && !entry.withdrawn) entry.served ??= rejected.served;
       fail(entry, wish, cause instanceof SidecarError ? cause : sidecarError('BROKER_FAILING', { cause }));
     }
   };
@@ -251,6 +290,43 @@ export function createTokenSource(options: TokenSourceOptions): TokenSource {
     if (!entry.flight) wakeAt(entry, entry.failure.until);
   };
 
+  const reject = async (channelId: string, sha256: string): Promise<'replaced' | 'kept' | 'unknown'> => {
+    // What is on its way was asked for before the report.
+    for (let flight = entries.get(channelId)?.flight; flight; flight = entries.get(channelId)?.flight) await flight;
+    const entry = entries.get(channelId);
+    const served = entry?.served;
+    if (!entry || !served || hash('sha256', served.token.accessToken, 'hex') !== sha256) return 'unknown';
+    const failure = remembered(entry, anything(entry));
+    if (failure) throw failure;
+    const waitMs = entry.reportableAt - now();
+    if (waitMs > 0) throw sidecarError('REPORTED_TOO_OFTEN', { retryAfter: Math.ceil(waitMs / 1_000) });
+    entry.reportableAt = now() + REPORTED_EVERY_MS;
+    entry.served = undefined;
+    await fly(entry, anything(entry), { sha256, served });
+    if (entry.failure) {
+      entry.reportableAt = 0;
+      throw entry.failure.error;
+    }
+    const isSame = entries.get(channelId)?.served?.token.accessToken === served.token.accessToken;
+    return isSame ? 'kept' : 'replaced';
+  };
+
+  const keep = (channels: readonly string[]): void => {
+    for (const channelId of channels) {
+      const entry = entryOf(channelId);
+      entry.kept = true;
+      entry.wanted = true;
+      // Spread, so that a sidecar with many channels is no burst for the broker.
+      wakeAt(entry, now() + Math.min(channels.length * KEPT_SPREAD_MS, KEPT_RETRY_MS) * random());
+    }
+  };
+
+  const list = (): readonly HeldChannel[] =>
+    [...entries.values()].map(({ channelId, served, failure }) => {
+      const problem = failure && now() < failure.until ? failure.error.code : undefined;
+      return { channelId, served: served && now() < served.token.expiresAt ? served : undefined, problem };
+    });
+
   const tellChannels = (): void => {
     const worthIt = [...entries.values()].filter(({ served, withdrawn }) => served !== undefined || withdrawn);
     onChannels(worthIt.map(({ channelId }) => channelId));
@@ -271,6 +347,8 @@ export function createTokenSource(options: TokenSourceOptions): TokenSource {
 
   const nextLook = (entry: Entry): number => {
     const { served, failure, refusals } = entry;
+    // All that are kept failed at the same moment, where the broker went away.
+    if (!served && entry.kept) return Math.max(failure?.until ?? 0, now()) + KEPT_RETRY_MS * random();
     return served ? dueAt(entry) : Math.max(failure?.until ?? 0, ...[...refusals.values()].map(({ until }) => until));
   };
 
@@ -282,7 +360,8 @@ export function createTokenSource(options: TokenSourceOptions): TokenSource {
   const wake = (entry: Entry): void => {
     if (entry.flight) return;
     const end = entry.served?.token.expiresAt ?? 0;
-    if (now() >= end) {
+    if (now() >= end && entry.kept) void fly(entry, anything(entry));
+    else if (now() >= end) {
       entries.delete(entry.channelId);
       tellChannels();
     } else if (now() < dueAt(entry)) wakeAt(entry, dueAt(entry));
@@ -299,6 +378,8 @@ export function createTokenSource(options: TokenSourceOptions): TokenSource {
       receivedAt: 0,
       refreshAt: 0,
       wanted: false,
+      kept: false,
+      reportableAt: 0,
       failure: undefined,
       refusals: new Map(),
       flight: undefined,
@@ -350,7 +431,7 @@ export function createTokenSource(options: TokenSourceOptions): TokenSource {
     entries.clear();
   };
 
-  return { held, read, hear, holds, doubt, ends, drop, stop };
+  return { held, read, hear, reject, keep, list, holds, doubt, ends, drop, stop };
 }
 
 function withdrawnError({ code, message }: ChannelStatus): SidecarError {

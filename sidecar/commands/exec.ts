@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { loadConfig, type SidecarConfig } from '../config.ts';
 import { SidecarError } from '../errors.ts';
-import { createLog, type Log } from '../log.ts';
+import { createLog, type ProcessLog } from '../log.ts';
 import type { Sidecar } from '../sidecar.ts';
 import { environmentOfWorker, type WorkerPlaces, workerChange } from '../worker/environment.ts';
 import { exitCodeOf, passedOn, startWorker, type Worker } from '../worker/worker-process.ts';
@@ -68,7 +68,7 @@ function configOf({ environment }: CommandContext, { channel }: ExecOptions): Si
  */
 async function runWorker(
   context: CommandContext,
-  log: Log,
+  log: ProcessLog,
   [command = '', ...args]: readonly string[],
   options: ExecOptions,
   held: { worker?: Worker },

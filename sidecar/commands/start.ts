@@ -1,6 +1,6 @@
 /** What `run` and `exec` begin with: a process that keeps its memory to itself, and a sidecar in it. */
 import { ConfigError, type SidecarConfig } from '../config.ts';
-import type { Log } from '../log.ts';
+import type { Log, ProcessLog } from '../log.ts';
 import { onCrash } from '../process/crash.ts';
 import { keepMemoryPrivate } from '../process/keep-memory-private.ts';
 import { refusedOptions } from '../process/refused-options.ts';
@@ -30,12 +30,12 @@ export function prepareProcess({ own, environment }: CommandContext, log: Log, o
 export async function startHere(
   { own }: CommandContext,
   config: SidecarConfig,
-  log: Log,
+  log: ProcessLog,
   quit: () => void,
 ): Promise<Sidecar> {
   // Loaded here: the commands beside a running sidecar need nothing of it.
   const { startSidecar } = await import('../sidecar.ts');
-  const sidecar = await startSidecar(config, { log, quit });
+  const sidecar = await startSidecar(config, { log, writeReleases: log.lines, quit });
   own.on('SIGUSR1', () => {
     log.info({ signal: 'SIGUSR1' }, 'a new certificate is made because somebody asks for it');
     // Why it fails is in the log already.

@@ -18,10 +18,14 @@ export function errorAsText({ code, sentence, next }: SidecarError): string {
   return `${code}: ${sentence}${next === undefined ? '' : ` ${next}`}\n`.replaceAll('’', "'");
 }
 
-/** Headers that belong to the error itself. */
-export function errorHeaders({ http, retryAfter }: SidecarError): Readonly<Record<string, string>> {
-  if (http === 503) return { 'Retry-After': String(retryAfter ?? RETRY_AFTER) };
-  return http === 405 ? { Allow: 'GET, HEAD' } : {};
+/** Headers that belong to the error itself. `allow` says which methods the path takes. */
+export function errorHeaders(
+  { http, retryAfter }: SidecarError,
+  allow = 'GET, HEAD',
+): Readonly<Record<string, string>> {
+  if (http === 503 || http === 429) return { 'Retry-After': String(retryAfter ?? RETRY_AFTER) };
+  if (http === 401) return { 'WWW-Authenticate': 'Basic realm="sidecar"' };
+  return http === 405 ? { Allow: allow } : {};
 }
 
 /** Takes whatever was thrown for an error to answer with; what nobody expected is logged. */

@@ -6,14 +6,13 @@
  * identity tokens and no project.
  */
 import { createHash } from 'node:crypto';
-import type { RequestListener, ServerResponse } from 'node:http';
+import type { RequestListener } from 'node:http';
 import { type SidecarError, sidecarError } from '../errors.ts';
-import type { TokenWish } from '../token-policy.ts';
 import type { ServedToken } from '../token-source.ts';
-import { type Answer, createAnswer, createMemo, createTokenAnswer, sendAnswer } from './answer.ts';
-import { asSidecarError, errorAsText, errorHeaders } from './errors.ts';
+import { type Answer, createAnswer, createMemo, createTokenAnswer } from './answer.ts';
+import { type Ask, createDesk, type EndpointOptions } from './desk.ts';
+import { errorAsText, errorHeaders } from './errors.ts';
 import { refusalOf } from './local-request.ts';
-import type { EndpointOptions } from './native.ts';
 
 /** On every answer, also on errors: Google's Node library throws where the first is missing. */
 const ALWAYS = {
@@ -26,7 +25,7 @@ const ROOT = '/computeMetadata/v1';
 const ACCOUNTS = `${ROOT}/instance/service-accounts`;
 
 /** What a path answers: a fixed text, or something that needs the channel's token. */
-type Resource = { readonly text: Answer } | { readonly wish: TokenWish; readonly show: 'token' | 'account' | 'scopes' };
+type Resource = { readonly text: Answer } | { readonly ask: Ask };
 
 export interface GceMetadataOptions extends EndpointOptions {
   readonly channelId: string;
@@ -35,39 +34,28 @@ export interface GceMetadataOptions extends EndpointOptions {
 }
 
 /** Makes the request listener, given the names under which it may be called. */
-export function createGceMetadataEndpoint({ channelId, email, tokens, log, now }: GceMetadataOptions) {
+export function createGceMetadataEndpoint({ channelId, email, ...options }: GceMetadataOptions) {
+  const desk = createDesk('gce', options, answerError);
   const resourceOf = createMemo(createResourceReader(channelId, email));
-  const tokenAnswer = createTokenAnswer(tokenAsJson);
-
-  const refuse = (response: ServerResponse, error: SidecarError) => {
-    const headers = { ...ALWAYS, 'Content-Type': 'text/html; charset=UTF-8', ...errorHeaders(error) };
-    sendAnswer(response, error.http, createAnswer(headers, errorAsText(error)));
-  };
-  const give = (response: ServerResponse, show: 'token' | 'account' | 'scopes', served: ServedToken) => {
-    if (show === 'token') return sendAnswer(response, 200, tokenAnswer(served, now()));
-    const { scopes } = served.token;
-    const account = JSON.stringify({ aliases: ['default'], email, scopes });
-    sendAnswer(response, 200, show === 'account' ? json(account) : text(`${scopes.join('\n')}\n`));
-  };
 
   return (hosts: ReadonlySet<string>): RequestListener => {
     const rules = { hosts, header: ['metadata-flavor', 'Google'] } as const;
     const rootRules = { hosts, header: undefined };
     return (request, response) => {
       const refusal = refusalOf(request, request.url === '/' ? rootRules : rules);
-      if (refusal) return refuse(response, sidecarError(refusal));
+      if (refusal) return desk.refuse(request, response, sidecarError(refusal));
       const resource = resourceOf(request.url ?? '');
-      if (resource === 'NOT_FOUND') return refuse(response, sidecarError(resource));
-      if ('text' in resource) return sendAnswer(response, 200, resource.text);
-      const { wish, show } = resource;
-      const held = tokens.held(wish);
-      if (held) return give(response, show, held);
-      void tokens.read(wish).then(
-        (served) => give(response, show, served),
-        (error) => refuse(response, asSidecarError(error, log)),
-      );
+      if (resource === 'NOT_FOUND') return desk.refuse(request, response, sidecarError(resource));
+      if ('text' in resource) return desk.give(request, response, resource.text);
+      desk.ask(request, response, resource.ask);
     };
   };
+}
+
+/** How a metadata server writes a refusal; also for what is no HTTP. */
+export function answerError(error: SidecarError): Answer {
+  const headers = { ...ALWAYS, 'Content-Type': 'text/html; charset=UTF-8', ...errorHeaders(error) };
+  return createAnswer(headers, errorAsText(error));
 }
 
 function createResourceReader(channelId: string, email: string): (url: string) => Resource | 'NOT_FOUND' {
@@ -82,41 +70,48 @@ function createResourceReader(channelId: string, email: string): (url: string) =
     [`${ROOT}/universe/universe_domain`, text('googleapis.com')],
     [ACCOUNTS, text(`default/\n${email}/\n`)],
   ]);
-  const shows = new Map<string, 'token' | 'account' | 'scopes'>();
+  const tokenAnswer = createTokenAnswer(tokenAsJson);
+  const accountAnswer = ({ token, stale }: ServedToken) =>
+    json(JSON.stringify({ aliases: ['default'], email, scopes: token.scopes }), stale);
+  const scopesAnswer = ({ token, stale }: ServedToken) => text(`${token.scopes.join('\n')}\n`, stale);
+  const answers = new Map<string, Ask['answerOf']>();
   for (const account of [`${ACCOUNTS}/default`, `${ACCOUNTS}/${email}`]) {
     texts.set(account, text('aliases\nemail\nscopes\ntoken\n'));
     texts.set(`${account}/aliases`, text('default\n'));
     texts.set(`${account}/email`, text(email));
-    shows.set(`${account}/scopes`, 'scopes').set(`${account}/token`, 'token').set(`${account}?recursive`, 'account');
+    answers.set(`${account}/scopes`, scopesAnswer).set(`${account}/token`, tokenAnswer);
+    answers.set(`${account}?recursive`, accountAnswer);
   }
   return (url) => {
     const { pathname, searchParams } = new URL(`http://sidecar${url}`);
     const path = pathname.replaceAll('%40', '@').replace(/\/$/, '');
     const recursive = searchParams.get('recursive')?.toLowerCase() === 'true' ? '?recursive' : '';
-    const show = shows.get(path + recursive);
+    const answerOf = answers.get(path + recursive);
     const fixed = recursive ? undefined : texts.get(path);
     if (fixed) return { text: fixed };
-    if (!show) return 'NOT_FOUND';
+    if (!answerOf) return 'NOT_FOUND';
     // Only the token is asked with scopes; the other parameters of Google's libraries mean nothing here.
-    const asked = show === 'token' ? searchParams.getAll('scopes') : [];
+    const releases = answerOf === tokenAnswer;
+    const asked = releases ? searchParams.getAll('scopes') : [];
     const scopes = asked.flatMap((list) => list.split(',').filter(Boolean));
-    return { wish: { channelId, minTtlSeconds: 0, scopes }, show };
+    return { ask: { wish: { channelId, minTtlSeconds: 0, scopes }, releases, answerOf } };
   };
 }
 
-function tokenAsJson({ token }: ServedToken, expiresIn: number): Answer {
-  return json(JSON.stringify({ access_token: token.accessToken, expires_in: expiresIn, token_type: 'Bearer' }));
+function tokenAsJson({ token, stale }: ServedToken, expiresIn: number): Answer {
+  return json(JSON.stringify({ access_token: token.accessToken, expires_in: expiresIn, token_type: 'Bearer' }), stale);
 }
 
-function json(body: string): Answer {
-  return value('application/json', body);
+function json(body: string, stale?: string): Answer {
+  return value('application/json', body, stale);
 }
 
-function text(body: string): Answer {
-  return value('application/text', body);
+function text(body: string, stale?: string): Answer {
+  return value('application/text', body, stale);
 }
 
-function value(type: string, body: string): Answer {
+function value(type: string, body: string, stale: string | undefined): Answer {
   const etag = createHash('sha256').update(body).digest('hex').slice(0, 16);
-  return createAnswer({ ...ALWAYS, 'Content-Type': type, ETag: etag }, body);
+  const mark: Record<string, string> = stale === undefined ? {} : { 'X-Sidecar-Stale': stale };
+  return createAnswer({ ...ALWAYS, 'Content-Type': type, ETag: etag, ...mark }, body);
 }

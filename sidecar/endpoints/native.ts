@@ -1,63 +1,80 @@
-/** `GET /v1/channels/{id}/token?min_ttl=&scope=`: the sidecar's own interface, for any channel. */
-import type { RequestListener, ServerResponse } from 'node:http';
+/**
+ * The sidecar's own interface, for any channel, on loopback TCP and on a Unix socket:
+ *
+ *   GET  /v1/channels                              what is served here, without a token
+ *   GET  /v1/channels/{id}/token?min_ttl=&scope=   a token
+ *   POST /v1/channels/{id}/rejected                YouTube answered 401 to a token
+ *   POST /v1/channels/{id}/oauthtoken              for credential files; see credential-file.ts
+ */
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { type SidecarError, sidecarError } from '../errors.ts';
-import type { Log } from '../log.ts';
-import type { TokenWish } from '../token-policy.ts';
-import type { ServedToken, TokenSource } from '../token-source.ts';
-import { type Answer, createAnswer, createMemo, createTokenAnswer, sendAnswer } from './answer.ts';
-import { asSidecarError, errorAsJson, errorHeaders } from './errors.ts';
-import { refusalOf } from './local-request.ts';
+import type { LocalSecrets } from '../local-secrets.ts';
+import type { ServedToken } from '../token-source.ts';
+import { type Answer, createAnswer, createMemo, createTokenAnswer } from './answer.ts';
+import { type DescribeChannels, JSON_TYPE } from './channels.ts';
+import { createOAuthTokenEndpoint } from './credential-file.ts';
+import { type Ask, createDesk, type EndpointOptions } from './desk.ts';
+import { errorAsJson, errorHeaders } from './errors.ts';
+import { type LocalRules, refusalOf } from './local-request.ts';
+import { readNativeUrl } from './native-request.ts';
+import { createRejectedEndpoint } from './rejected.ts';
 
-const PATH = /^\/v1\/channels\/([A-Za-z0-9_-]{1,64})\/token$/;
-/** Google's tokens live for an hour; this leaves the broker time to bring one. */
-const LONGEST_MIN_TTL = 3_300;
-const JSON_TYPE = { 'Content-Type': 'application/json' };
-
-export interface EndpointOptions {
-  readonly tokens: TokenSource;
-  readonly log: Log;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
+export interface NativeOptions extends EndpointOptions {
+  readonly secrets: Pick<LocalSecrets, 'matches'>;
+  readonly describeChannels: DescribeChannels;
 }
 
-/** Makes the request listener, given the names under which it may be called. */
-export function createNativeEndpoint({ tokens, log, now }: EndpointOptions) {
-  const wishOf = createMemo(readWish);
-  const tokenAnswer = createTokenAnswer(tokenAsJson);
+type Route = { readonly ask: Ask } | Exclude<ReturnType<typeof readNativeUrl>, { kind: 'token' }>;
 
-  const refuse = (response: ServerResponse, error: SidecarError) =>
-    sendAnswer(response, error.http, createAnswer({ ...JSON_TYPE, ...errorHeaders(error) }, errorAsJson(error)));
-  const give = (response: ServerResponse, served: ServedToken) => sendAnswer(response, 200, tokenAnswer(served, now()));
+/** Makes the request listener, given the names under which it may be called. */
+export function createNativeEndpoint(options: NativeOptions) {
+  const { secrets, describeChannels } = options;
+  const desk = createDesk('native', options, answerError);
+  const oauthToken = createOAuthTokenEndpoint(options, secrets);
+  const rejected = createRejectedEndpoint(desk, options);
+  const answerOf = createTokenAnswer(tokenAsJson);
+  const routeOf = createMemo((url: string): Route => {
+    const read = readNativeUrl(url);
+    if (typeof read === 'string' || read.kind !== 'token') return read;
+    return { ask: { wish: read.wish, releases: true, answerOf } };
+  });
+
+  const listChannels = (request: IncomingMessage, response: ServerResponse): void =>
+    desk.admit(request, response, (caller) => {
+      const channels = describeChannels((channelId) => caller.mayRead(channelId));
+      desk.give(request, response, createAnswer(JSON_TYPE, `${JSON.stringify({ channels })}\n`));
+    });
 
   return (hosts: ReadonlySet<string>): RequestListener => {
-    const rules = { hosts, header: ['x-sidecar-request', 'true'] } as const;
+    const header = ['x-sidecar-request', 'true'] as const;
+    const reading: LocalRules = { hosts, header };
+    const posting: LocalRules = { hosts, header, post: true };
+    const postingForm: LocalRules = { hosts, header: undefined, post: true };
+
     return (request, response) => {
+      const route = routeOf(request.url ?? '');
+      if (typeof route === 'object' && 'ask' in route) {
+        const refusal = refusalOf(request, reading);
+        return refusal ? desk.refuse(request, response, sidecarError(refusal)) : desk.ask(request, response, route.ask);
+      }
+      if (typeof route === 'string') {
+        const refusal = refusalOf(request, reading) ?? route;
+        return desk.refuse(request, response, sidecarError(refusal));
+      }
+      const isForm = route.kind === 'oauthtoken';
+      const rules = route.kind === 'channels' ? reading : isForm ? postingForm : posting;
       const refusal = refusalOf(request, rules);
-      if (refusal) return refuse(response, sidecarError(refusal));
-      const wish = wishOf(request.url ?? '');
-      if (typeof wish === 'string') return refuse(response, sidecarError(wish));
-      const held = tokens.held(wish);
-      if (held) return give(response, held);
-      void tokens.read(wish).then(
-        (served) => give(response, served),
-        (error) => refuse(response, asSidecarError(error, log)),
-      );
+      if (refusal) return (isForm ? oauthToken : desk).refuse(request, response, sidecarError(refusal));
+      if (route.kind === 'channels') return listChannels(request, response);
+      if (isForm) return oauthToken.serve(request, response, route.channelId);
+      return rejected(request, response, route.channelId);
     };
   };
 }
 
-/** Reads what a URL asks for, or says why it cannot be asked. */
-export function readWish(url: string): TokenWish | 'NOT_FOUND' | 'INVALID_REQUEST' {
-  const { pathname, searchParams } = new URL(`http://sidecar${url}`);
-  const channelId = PATH.exec(pathname)?.[1];
-  if (channelId === undefined) return 'NOT_FOUND';
-  for (const name of searchParams.keys()) if (name !== 'min_ttl' && name !== 'scope') return 'INVALID_REQUEST';
-  const minTtl = searchParams.getAll('min_ttl');
-  if (minTtl.length > 1 || !minTtl.every((text) => /^\d{1,4}$/.test(text))) return 'INVALID_REQUEST';
-  const minTtlSeconds = Number(minTtl[0] ?? 0);
-  if (minTtlSeconds > LONGEST_MIN_TTL) return 'INVALID_REQUEST';
-  const scopes = searchParams.getAll('scope').flatMap((text) => text.split(' ').filter(Boolean));
-  return { channelId, minTtlSeconds, scopes };
+function answerError(error: SidecarError, request: IncomingMessage): Answer {
+  const allow = request.url?.endsWith('/rejected') ? 'POST' : undefined;
+  return createAnswer({ ...JSON_TYPE, ...errorHeaders(error, allow) }, errorAsJson(error));
 }
 
 function tokenAsJson({ token, stale }: ServedToken, expiresIn: number): Answer {
@@ -71,5 +88,6 @@ function tokenAsJson({ token, stale }: ServedToken, expiresIn: number): Answer {
     youtube_channel_id: token.youtubeChannelId,
     stale,
   };
-  return createAnswer(JSON_TYPE, `${JSON.stringify(body)}\n`);
+  const mark: Record<string, string> = stale === undefined ? {} : { 'X-Sidecar-Stale': stale };
+  return createAnswer({ ...JSON_TYPE, ...mark }, `${JSON.stringify(body)}\n`);
 }

@@ -21,6 +21,22 @@ export const mount = z
   .string()
   .regex(/^[A-Za-z0-9_-][A-Za-z0-9_.-]*(\/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$/, 'is not a path of a mount');
 
+const CHANNEL_ID = /^[A-Za-z0-9_-]{1,64}$/;
+
+/** `CHANNEL_ID,…`; each once. */
+export const channelIds = z.string().transform((text, context): readonly string[] => {
+  const channels = new Set<string>();
+  for (const channel of text
+    .split(',')
+    .map((part) => part.trim())
+    .filter(Boolean)) {
+    if (!CHANNEL_ID.test(channel)) context.addIssue(`has ${channel}, which is not the id of a channel`);
+    else if (channels.has(channel)) context.addIssue(`names the channel ${channel} twice`);
+    else channels.add(channel);
+  }
+  return [...channels];
+});
+
 export const spiffeId = z.string().transform(parsedWith(parseSpiffeId));
 
 export const loopback = z.string().transform((text, context): LoopbackAddress => {

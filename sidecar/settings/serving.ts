@@ -1,13 +1,15 @@
 /** Settings of what workers on this machine are served, and how fresh it is. */
 import * as z from 'zod';
 import type { LoopbackAddress } from '../endpoints/listen.ts';
-import { loopback, port, seconds } from './formats.ts';
+import { channelIds, loopback, port, seconds } from './formats.ts';
 
 export interface ServingConfig {
   /** The native interface. */
   readonly listen: LoopbackAddress;
   /** The GCE metadata protocol: channel id -> port, on the host of `listen`. */
   readonly gceChannels: ReadonlyMap<string, number>;
+  /** Channels whose tokens are fetched at once and kept fresh, whether or not anybody reads them; `*` for all that have a port or a file. */
+  readonly prefetch: readonly string[] | '*';
   /** What to do where the broker tells nothing of a channel; in milliseconds. */
   readonly unheard: { readonly patienceMs: number; readonly recheckMs: number };
 }
@@ -31,6 +33,13 @@ export const servingSettings = z.strictObject({
   SIDECAR_GCE_CHANNELS: channelPorts
     .prefault('')
     .describe('Channels that are served by the GCE metadata protocol, each on a port of its own: CHANNEL_ID=PORT,…'),
+  SIDECAR_PREFETCH: z
+    .literal('*')
+    .or(channelIds)
+    .prefault('')
+    .describe(
+      'Channels whose tokens are fetched at the start and kept fresh, also while nobody reads them: CHANNEL_ID,…, or * for all that have a port or a file.',
+    ),
   SIDECAR_UNHEARD_AFTER: seconds
     .prefault('30')
     .describe(
@@ -44,6 +53,7 @@ export function servingOf(set: z.output<typeof servingSettings>): ServingConfig 
   return {
     listen: set.SIDECAR_LISTEN,
     gceChannels: set.SIDECAR_GCE_CHANNELS,
+    prefetch: set.SIDECAR_PREFETCH,
     unheard: { patienceMs: set.SIDECAR_UNHEARD_AFTER * 1_000, recheckMs: set.SIDECAR_RECHECK_EVERY * 1_000 },
   };
 }

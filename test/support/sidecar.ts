@@ -16,6 +16,22 @@ export interface LogLine extends Facts {
 /** A sidecar in this process, on ports of its own. */
 export interface RunningSidecar extends Sidecar {
   readonly log: readonly LogLine[];
+  /** The lines that tell of tokens given away. */
+  readonly releases: readonly ReleaseLine[];
+}
+
+/** A line of the release log. */
+export interface ReleaseLine {
+  readonly interface: string;
+  readonly channel: string;
+  readonly caller?: string;
+  readonly uid?: number;
+  readonly pid?: number;
+  readonly exe?: string;
+  readonly scopes: readonly string[];
+  readonly accessToken: string;
+  readonly expiresAt: string;
+  readonly stale?: string;
 }
 
 export interface SidecarParts {
@@ -46,6 +62,9 @@ export async function sidecarEnvironment(scope: Scope, parts: SidecarParts): Pro
     SIDECAR_VAULT_PKI_MOUNT: mounts.pki,
     SIDECAR_LISTEN: '127.0.0.1:0',
     SIDECAR_OPERATIONS_LISTEN: '127.0.0.1:0',
+    // Tests ask as no worker does.
+    SIDECAR_REQUESTS_PER_SECOND: '1000000',
+    ...(process.platform === 'linux' ? {} : { SIDECAR_CALLERS: '*=any' }),
     ...parts.settings,
   };
 }
@@ -55,10 +74,14 @@ export async function useSidecar(scope: Scope, parts: SidecarParts): Promise<Run
   const lines: LogLine[] = [];
   const write = (facts: Facts, message: string) => void lines.push({ ...facts, message });
   const log: Log = { info: write, warn: write, error: write };
+  const releases: ReleaseLine[] = [];
+  const writeReleases = (text: string) => {
+    for (const line of text.split('\n').filter(Boolean)) releases.push(JSON.parse(line) as ReleaseLine);
+  };
   const config = loadConfig(await sidecarEnvironment(scope, parts));
-  const sidecar = await startSidecar(config, { log, ...parts.dependencies });
+  const sidecar = await startSidecar(config, { log, writeReleases, ...parts.dependencies });
   atEnd(scope, sidecar.stop);
-  return { ...sidecar, log: lines };
+  return { ...sidecar, log: lines, releases };
 }
 
 /** Waits until `/readyz` says yes. */

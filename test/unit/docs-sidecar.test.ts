@@ -11,8 +11,8 @@ const text = readDocument('docs/sidecar.md');
 test('docs/sidecar.md lists every setting with its default', () => {
   const expected = Object.entries(settings.shape).map(([name, type]) => [
     code(name),
-    defaultOf(type),
-    type.description ?? '',
+    defaultOf(type).replaceAll('|', '\\|'),
+    (type.description ?? '').replaceAll('|', '\\|'),
   ]);
   assert.deepEqual(tableOf(text, 'Settings'), expected);
 });

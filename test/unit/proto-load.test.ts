@@ -84,7 +84,10 @@ test('brings a response over the wire unchanged', () => {
 test('reads fields that were not sent as their zero', () => {
   const { GetAccessToken, Subscribe } = loadTokenBroker();
   const request = GetAccessToken.requestDeserialize(GetAccessToken.requestSerialize({ channelId: 'ch_1' }));
-  assert.deepEqual({ ...request }, { channelId: 'ch_1', minTtlSeconds: 0, scopes: [], reason: '' });
+  assert.deepEqual(
+    { ...request },
+    { channelId: 'ch_1', minTtlSeconds: 0, scopes: [], reason: '', rejectedTokenSha256: '' },
+  );
   assert.equal(GetAccessToken.responseDeserialize(Buffer.alloc(0)).expiresAt, null);
   const update = {
     channels: [

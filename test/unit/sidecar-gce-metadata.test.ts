@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { type TestContext, test } from 'node:test';
-import { createGceMetadataEndpoint } from '../../sidecar/endpoints/gce-metadata.ts';
+import { answerError, createGceMetadataEndpoint } from '../../sidecar/endpoints/gce-metadata.ts';
 import { listen } from '../../sidecar/endpoints/listen.ts';
 import { SidecarError, sidecarError } from '../../sidecar/errors.ts';
 import { createTokenSource } from '../../sidecar/token-source.ts';
+import { endpointParts } from '../support/local-callers.ts';
 
 const ROOT = '/computeMetadata/v1';
 const ACCOUNT = `${ROOT}/instance/service-accounts/default`;
@@ -37,8 +38,10 @@ async function useMetadataServer(t: TestContext, failure?: SidecarError) {
     recheckMs: 15_000,
   });
   t.after(tokens.stop);
-  const endpoint = createGceMetadataEndpoint({ channelId: 'ch_1', email: EMAIL, tokens, log, now: Date.now });
-  const listener = await listen({ host: '127.0.0.1', port: 0 }, endpoint);
+  const { parts } = endpointParts(tokens);
+  const endpoint = createGceMetadataEndpoint({ channelId: 'ch_1', email: EMAIL, ...parts });
+  const { greet } = parts.callers;
+  const listener = await listen({ host: '127.0.0.1', port: 0 }, endpoint, { greet, answerError });
   t.after(listener.close);
   const get = (path: string, headers: Record<string, string> = { 'Metadata-Flavor': 'Google' }, method = 'GET') =>
     new Promise<{ status: number | undefined; headers: NodeJS.Dict<string | string[]>; body: string }>(

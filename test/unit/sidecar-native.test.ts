@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readWish } from '../../sidecar/endpoints/native.ts';
+import { readNativeUrl } from '../../sidecar/endpoints/native-request.ts';
 
 const PATH = '/v1/channels/ch_1/token';
 
@@ -15,7 +15,18 @@ const read: readonly [url: string, minTtlSeconds: number, scopes: string[]][] = 
 
 for (const [url, minTtlSeconds, scopes] of read)
   test(`reads ${url}`, () => {
-    assert.deepEqual(readWish(url), { channelId: 'ch_1', minTtlSeconds, scopes });
+    assert.deepEqual(readNativeUrl(url), { kind: 'token', wish: { channelId: 'ch_1', minTtlSeconds, scopes } });
+  });
+
+const others: readonly [url: string, request: object][] = [
+  ['/v1/channels', { kind: 'channels' }],
+  ['/v1/channels/ch_1/rejected', { kind: 'rejected', channelId: 'ch_1' }],
+  ['/v1/channels/ch_1/oauthtoken', { kind: 'oauthtoken', channelId: 'ch_1' }],
+];
+
+for (const [url, request] of others)
+  test(`reads ${url}`, () => {
+    assert.deepEqual(readNativeUrl(url), request);
   });
 
 const refused: readonly [url: string, code: string][] = [
@@ -27,6 +38,10 @@ const refused: readonly [url: string, code: string][] = [
   [`/v1/channels/${'x'.repeat(65)}/token`, 'NOT_FOUND'],
   [`//evil.example${PATH}`, 'NOT_FOUND'],
   ['//', 'NOT_FOUND'],
+  ['http://127.0.0.1:7070/v1/channels/ch_1/token', 'NOT_FOUND'],
+  ['/v1/channels/', 'NOT_FOUND'],
+  ['/v1/channels?all=true', 'INVALID_REQUEST'],
+  ['/v1/channels/ch_1/rejected?x=1', 'INVALID_REQUEST'],
   [`${PATH}?min_ttl=3301`, 'INVALID_REQUEST'],
   [`${PATH}?min_ttl=-1`, 'INVALID_REQUEST'],
   [`${PATH}?min_ttl=1.5`, 'INVALID_REQUEST'],
@@ -37,5 +52,5 @@ const refused: readonly [url: string, code: string][] = [
 
 for (const [url, code] of refused)
   test(`answers ${code} to ${url.slice(0, 50)}`, () => {
-    assert.equal(readWish(url), code);
+    assert.equal(readNativeUrl(url), code);
   });
