@@ -54,5 +54,10 @@ export function auditRecord(
 
 /** First 16 hex characters of the SHA-256 of a token: enough to tell two apart, nothing to use. */
 export function fingerprint(token: string): string {
-  return hash('sha256', token, 'hex').slice(0, 16);
+  return sha256(token).slice(0, 16);
+}
+
+/** By this a worker names a token that Google refused. */
+export function sha256(token: string): string {
+  return hash('sha256', token, 'hex');
 }

@@ -6,7 +6,7 @@
  * PostgreSQL either: where that does not answer, what was read last decides (look-up-readable.ts), the record goes to the
  * spool (record-in-groups.ts), and nothing is refreshed.
  */
-import { auditRecord, fingerprint } from '../domain/audit-record.ts';
+import { auditRecord, fingerprint, sha256 } from '../domain/audit-record.ts';
 import type { Workload } from '../domain/caller.ts';
 import { isChannelId } from '../domain/identifier.ts';
 import { isFreshEnough } from '../domain/refresh-schedule.ts';
@@ -36,6 +36,8 @@ export interface AccessTokenRequest {
   readonly minTtlSeconds: number;
   readonly scopes: readonly string[];
   readonly reason: string;
+  /** SHA-256 of a token that Google refused, in lower-case hexadecimal; empty where there was none. */
+  readonly rejectedTokenSha256?: string;
   /** How long the caller still waits for a refresh, in milliseconds; absent where it has not said. */
   readonly patienceMs?: (() => number) | undefined;
 }
@@ -60,6 +62,8 @@ interface Found {
   readonly token: CachedToken;
   readonly source: 'cache' | 'refresh' | 'cache-while-refreshing' | 'cache-despite-failure';
   readonly rememberedFrom: Date | undefined;
+  /** Whether the caller said that Google refused the very token that was in the cache. */
+  readonly wasRejected: boolean;
 }
 
 export function createGetAccessToken(deps: {
@@ -82,11 +86,13 @@ export function createGetAccessToken(deps: {
 
   return async (caller: Workload, request: AccessTokenRequest): Promise<ReleasedToken> => {
     if (request.reason.length > 256) throw invalid('reason: at most 256 characters');
+    if (!/^([0-9a-f]{64})?$/.test(request.rejectedTokenSha256 ?? ''))
+      throw invalid('rejected_token_sha256: not a SHA-256 in lower-case hexadecimal');
     if (!isChannelId(request.channel)) throw invalid('channel_id: not the id of a channel (ch_ and 26 characters)');
     const decision = await decide(caller, request);
     onUsed(request.channel);
 
-    const { token, source, rememberedFrom } = await find(caller, request, decision);
+    const { token, source, rememberedFrom, wasRejected } = await find(caller, request, decision);
     const { tenant, grant } = decision;
     const facts = {
       accessToken: fingerprint(token.accessToken.reveal()),
@@ -94,6 +100,7 @@ export function createGetAccessToken(deps: {
       source,
       reason: request.reason,
       certificate: caller.certificateSerial,
+      ...(wasRejected && { rejected: true }),
       ...(rememberedFrom && { decision: 'remembered', decidedAt: rememberedFrom.toISOString() }),
     };
     const target = { tenant, channel: request.channel };
@@ -119,7 +126,7 @@ export function createGetAccessToken(deps: {
     return { tenant: channel.tenant, grant: channel.grant, rememberedFrom };
   }
 
-  /** A worker that asks for more life than the broker would take care of is heard so often in a minute and no more. */
+  /** A worker that wants another token than everybody else is content with is heard so often in a minute and no more. */
   async function requireForcedTurn({ spiffeId }: Workload): Promise<void> {
     const { granted, waitMs } = await rateLimits.take(`forced ${spiffeId}`, '', forcedRate, 0);
     if (granted) return;
@@ -135,9 +142,14 @@ export function createGetAccessToken(deps: {
     const cached = key === undefined ? undefined : await cache.get(tenant, key, tokenExpiresAt);
     const now = clock.now();
     const wanted = request.minTtlSeconds || defaultMinTtlSeconds;
-    if (cached && isFreshEnough({ expiresAt: cached.expiresAt, refreshedAt: grant.refreshedAt }, now, wanted)) {
-      return { token: cached, source: 'cache', rememberedFrom };
-    }
+    // Nobody is believed but about the token that would be given: any other has been replaced already.
+    const wasRejected =
+      cached !== undefined &&
+      Boolean(request.rejectedTokenSha256) &&
+      sha256(cached.accessToken.reveal()) === request.rejectedTokenSha256;
+    const isFresh =
+      cached && isFreshEnough({ expiresAt: cached.expiresAt, refreshedAt: grant.refreshedAt }, now, wanted);
+    if (isFresh && !wasRejected) return { token: cached, source: 'cache', rememberedFrom, wasRejected };
     const isUsable = () =>
       cached !== undefined && cached.expiresAt.getTime() - clock.now().getTime() >= leastUsefulSeconds * 1000;
     try {
@@ -145,7 +157,7 @@ export function createGetAccessToken(deps: {
         cached && isFreshEnough({ ...cached, refreshedAt: grant.refreshedAt }, now, defaultMinTtlSeconds);
       if (isForced) await requireForcedTurn(caller);
       if (rememberedFrom) throw new BrokerError('STORE_UNAVAILABLE', { detail: 'nothing is refreshed without it' });
-      return { token: await refresh(caller, request, isUsable()), source: 'refresh', rememberedFrom };
+      return { token: await refresh(caller, request, isUsable()), source: 'refresh', rememberedFrom, wasRejected };
     } catch (error) {
       const { code, row } = asBrokerError(error);
       if (!cached || !isUsable() || !row.retry) throw error;
@@ -153,7 +165,7 @@ export function createGetAccessToken(deps: {
       const still = await decide(caller, request);
       if (still.grant.generation !== grant.generation) throw error;
       const source = code === 'REFRESH_IN_PROGRESS' ? 'cache-while-refreshing' : 'cache-despite-failure';
-      return { token: cached, source, rememberedFrom: still.rememberedFrom };
+      return { token: cached, source, rememberedFrom: still.rememberedFrom, wasRejected };
     }
   }
 

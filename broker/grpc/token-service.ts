@@ -36,9 +36,9 @@ export function createTokenService(deps: TokenServiceDeps) {
 
   async function answer(call: Call): Promise<GetAccessTokenResponse> {
     const caller = await admission.admit(call);
-    const { channelId, minTtlSeconds, scopes, reason } = call.request;
+    const { channelId, ...wish } = call.request;
     const patienceMs = patienceOf(call);
-    const token = await getAccessToken(caller, { channel: channelId, minTtlSeconds, scopes, reason, patienceMs });
+    const token = await getAccessToken(caller, { channel: channelId, ...wish, patienceMs });
     return {
       channelId,
       accessToken: token.accessToken.reveal(),
