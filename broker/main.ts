@@ -39,10 +39,13 @@ const run = createCli({
   vault: {
     plan: async () => (await operator()).plan(),
     apply: async (onStep) => (await operator()).apply(onStep),
-    addWorkload: async (name, cidrs) => (await operator()).addWorkload(name, cidrs),
+    planLogin: async (login) => (await operator()).planLogin(login),
+    applyLogin: async (login, onStep) => (await operator()).applyLogin(login, onStep),
+    addWorkload: async (...workload) => (await operator()).addWorkload(...workload),
     destroyTenantKey: async (tenant) => (await operator()).destroyTenantKey(tenant),
     tenantKeyPath: async (tenant) => (await operator()).tenantKeyPath(tenant),
     issueCredential: async (role) => (await operator()).issueCredential(role),
+    issueWrappedCredential: async (...wish) => (await operator()).issueWrappedCredential(...wish),
   },
 });
 process.exitCode = await run(process.argv.slice(2));

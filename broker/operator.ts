@@ -2,9 +2,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { applyBootstrap, planBootstrap } from '../vault-policies/bootstrap.ts';
-import { addWorkload, issueCredential } from '../vault-policies/credentials.ts';
+import { issueCredential, issueWrappedCredential } from '../vault-policies/credentials.ts';
 import { destroyTenantKey, tenantKeyPath } from '../vault-policies/destroy-key.ts';
-import { layout, type VaultLayout, workloadSpiffeId } from '../vault-policies/layout.ts';
+import { layout, type VaultLayout } from '../vault-policies/layout.ts';
+import { applySteps, planSteps } from '../vault-policies/steps.ts';
+import { loginSteps } from '../vault-policies/workload-logins.ts';
+import { addWorkload } from '../vault-policies/workloads.ts';
 import type { VaultCommands } from './cli/command-context.ts';
 import type { OperatorConfig } from './config.ts';
 import { Secret } from './domain/secret.ts';
@@ -34,14 +37,14 @@ export function createOperator(config: OperatorConfig, home: string): VaultComma
   return {
     plan: () => withVault(planBootstrap),
     apply: (onStep) => withVault((vault, names) => applyBootstrap(vault, names, onStep)),
-    addWorkload: (name, cidrs) =>
-      withVault(async (vault, names) => {
-        const { action } = await addWorkload(vault, names, name, { cidrs });
-        return { action, spiffeId: workloadSpiffeId(names.trustDomain, name) };
-      }),
+    planLogin: (login) => withVault((vault, names) => planSteps(loginSteps(vault, names, login))),
+    applyLogin: (login, onStep) => withVault((vault, names) => applySteps(loginSteps(vault, names, login), onStep)),
+    addWorkload: (name, proof, cidrs) => withVault((vault, names) => addWorkload(vault, names, name, { cidrs, proof })),
     destroyTenantKey: (tenant) => withVault((vault, names) => destroyTenantKey(vault, names, tenant)),
     tenantKeyPath: async (tenant) => tenantKeyPath(layoutOf(config), tenant),
     issueCredential: (role) => withVault((vault, names) => issueCredential(vault, names, role)),
+    issueWrappedCredential: (role, seconds) =>
+      withVault((vault, names) => issueWrappedCredential(vault, names, role, seconds)),
   };
 }
 

@@ -9,6 +9,7 @@ import { type IdentityConfig, identityOf, identitySettings } from './settings/id
 import { type LocalFilesConfig, localFilesOf, localFilesSettings } from './settings/local-files.ts';
 import { type OperationsConfig, operationsOf, operationsSettings } from './settings/operations.ts';
 import { type ServingConfig, servingOf, servingSettings } from './settings/serving.ts';
+import { loginConflicts } from './settings/vault-login.ts';
 
 /** The environment of a process. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -44,9 +45,9 @@ export const settings = z.strictObject({
 export function loadConfig(environment: Environment): SidecarConfig {
   const ours = Object.entries(environment).filter(([name]) => name.startsWith('SIDECAR_') || name in settings.shape);
   const parsed = settings.safeParse(Object.fromEntries(ours));
-  if (!parsed.success) throw new ConfigError(parsed.error.issues.flatMap(sentences));
+  const problems: string[] = [...(parsed.error?.issues.flatMap(sentences) ?? []), ...loginConflicts(environment)];
+  if (!parsed.success || problems.length > 0) throw new ConfigError(problems);
   const set = parsed.data;
-  const problems: string[] = [];
   const problem = (sentence: string) => void problems.push(sentence);
   const config = {
     ...identityOf(set, problem),

@@ -17,7 +17,7 @@ import { createSubscription } from './subscription.ts';
 import { createSvidIssuer } from './svid-issuer.ts';
 import { startSvidSource } from './svid-source.ts';
 import { createTokenSource } from './token-source.ts';
-import { createVaultLogin } from './vault/login/approle.ts';
+import { createVaultLogin } from './vault/login.ts';
 import { createVaultRequest } from './vault/request.ts';
 import { createBundleReader } from './vault/trust-bundle.ts';
 
@@ -83,7 +83,7 @@ export async function startSidecar(config: SidecarConfig, dependencies: SidecarD
     closers.push(broker.close);
 
     const vault = createVaultRequest(config.vault);
-    const login = observedStep(createVaultLogin(vault, config.appRole), metrics.loggedIn);
+    const login = observedStep(createVaultLogin(vault, config.login, { log, now }), metrics.loggedIn);
     const { mount: pkiMount, role: pkiRole } = config.pki;
     const issuer = createSvidIssuer({ vault, login, pkiMount, pkiRole, spiffeId: config.spiffeId, now });
     const svids = startSvidSource({

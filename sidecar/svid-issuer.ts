@@ -5,6 +5,7 @@
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { createKeyAndCsr, SvidError, verifySvid } from '../identity/svid.ts';
 import { IdentityError } from './identity-error.ts';
+import type { VaultLogin } from './vault/log-in.ts';
 import { certificateIn, pkiDataOf } from './vault/pki-answer.ts';
 import { errorsOf, type VaultAnswer, type VaultRequest } from './vault/request.ts';
 import { createBundleReader } from './vault/trust-bundle.ts';
@@ -25,7 +26,7 @@ export interface WorkloadSvid {
 
 export interface IssuerOptions {
   readonly vault: VaultRequest;
-  readonly login: () => Promise<string>;
+  readonly login: VaultLogin;
   readonly pkiMount: string;
   readonly pkiRole: string;
   /** The identity to ask for; another one is refused, also when Vault signs it. */
@@ -44,31 +45,40 @@ export function createSvidIssuer(options: IssuerOptions) {
   const signPath = `${pkiMount}/sign/${pkiRole}`;
   const readBundle = createBundleReader(vault, pkiMount);
 
+  const sign = async (body: Readonly<Record<string, unknown>>) => {
+    const session = await login();
+    try {
+      const answer = await vault({ method: 'POST', path: signPath, token: session.token, body });
+      if (answer.status >= 400) throw await refusalOf(answer);
+      return { certificatePem: certificateIn(answer.text, signPath), chainPem: pkiDataOf(answer.text).ca_chain ?? [] };
+    } finally {
+      await session.end();
+    }
+  };
+
+  /** Which thing is wrong where Vault does not sign. */
+  const refusalOf = async ({ status, text }: VaultAnswer): Promise<IdentityError> => {
+    const reason = errorsOf(text);
+    if (status === 404) return new IdentityError('PATH_MISSING', `vault has nothing at ${signPath}: ${reason}`);
+    if (status === 403) {
+      // The list of authorities is open to anybody: whoever may not see it stands before no PKI engine.
+      const issuers = await vault({ method: 'GET', path: `${pkiMount}/issuers?list=true`, bearFailure: true });
+      if (issuers.status === 403) return new IdentityError('PATH_MISSING', `there is no pki engine at ${pkiMount}`);
+      return new IdentityError('SIGNING_FORBIDDEN', `vault does not allow ${signPath}: ${reason}`);
+    }
+    // Both are a 400; the words only choose the advice.
+    if (reason === `unknown role: ${pkiRole}`)
+      return new IdentityError('SIGNING_ROLE_MISSING', `vault has no role at ${signPath}`);
+    return new IdentityError('SIGNING_REFUSED', `vault did not sign at ${signPath}: ${reason}`);
+  };
+
   return async (): Promise<WorkloadSvid> => {
     const { privateKeyPem, csrPem } = await createKeyAndCsr();
-    const signed = signedCertificate(
-      await vault({
-        method: 'POST',
-        path: signPath,
-        token: await login(),
-        body: { csr: csrPem, uri_sans: spiffeId.uri, format: 'pem', remove_roots_from_chain: true },
-      }),
-      signPath,
-    );
+    const signed = await sign({ csr: csrPem, uri_sans: spiffeId.uri, format: 'pem', remove_roots_from_chain: true });
     const bundlePem = await readBundle();
     const { serial, notAfter } = verify({ ...signed, bundlePem }, spiffeId, new Date(now()));
     return { spiffeId, serial, notAfter, privateKeyPem, ...signed, bundlePem };
   };
-}
-
-function signedCertificate(answer: VaultAnswer, path: string) {
-  if (answer.status === 403)
-    throw new IdentityError('SIGNING_FORBIDDEN', `vault does not allow ${path}: ${errorsOf(answer.text)}`);
-  if (answer.status === 400)
-    throw new IdentityError('SIGNING_REFUSED', `vault did not sign at ${path}: ${errorsOf(answer.text)}`);
-  if (answer.status >= 400)
-    throw new IdentityError('PATH_MISSING', `vault answered ${answer.status} at ${path}: ${errorsOf(answer.text)}`);
-  return { certificatePem: certificateIn(answer.text, path), chainPem: pkiDataOf(answer.text).ca_chain ?? [] };
 }
 
 function verify(svid: Pick<WorkloadSvid, 'certificatePem' | 'chainPem' | 'bundlePem'>, wished: SpiffeId, now: Date) {
@@ -77,6 +87,8 @@ function verify(svid: Pick<WorkloadSvid, 'certificatePem' | 'chainPem' | 'bundle
     if (verified.spiffeId.uri === wished.uri) return verified;
   } catch (cause) {
     if (!(cause instanceof SvidError)) throw cause;
+    if (cause.problem === 'NOT_YET_VALID' || cause.problem === 'EXPIRED')
+      throw new IdentityError('CLOCK_WRONG', 'a new certificate is out of date by the clock here', { cause });
     throw new IdentityError('SVID_REFUSED', 'vault signed a certificate that is no valid svid', { cause });
   }
   throw new IdentityError('SVID_REFUSED', 'vault signed a certificate for another spiffe id');

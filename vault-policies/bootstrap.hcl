@@ -35,11 +35,44 @@ path "sys/auth/${approle}" {
   capabilities = ["create", "update", "sudo"]
 }
 
+# For `broker vault enable-login`.
+path "sys/auth/${kubernetes}" {
+  capabilities = ["create", "update", "sudo"]
+}
+
+path "sys/auth/${jwt}" {
+  capabilities = ["create", "update", "sudo"]
+}
+
+path "sys/auth/${cert}" {
+  capabilities = ["create", "update", "sudo"]
+}
+
+path "auth/${kubernetes}/config" {
+  capabilities = ["create", "read", "update"]
+}
+
+path "auth/${jwt}/config" {
+  capabilities = ["create", "read", "update"]
+}
+
 path "sys/policies/acl/${brokerPolicy}" {
   capabilities = ["create", "read", "update"]
 }
 
 path "sys/policies/acl/${workloadPolicy}" {
+  capabilities = ["create", "read", "update"]
+}
+
+path "sys/policies/acl/${kubernetesPolicy}" {
+  capabilities = ["create", "read", "update"]
+}
+
+path "sys/policies/acl/${jwtPolicy}" {
+  capabilities = ["create", "read", "update"]
+}
+
+path "sys/policies/acl/${certPolicy}" {
   capabilities = ["create", "read", "update"]
 }
 
@@ -92,6 +125,19 @@ path "auth/${approle}/role/+/role-id" {
 
 path "auth/${approle}/role/+/secret-id" {
   capabilities = ["update"]
+}
+
+# Adds workloads that log in otherwise.
+path "auth/${kubernetes}/role/+" {
+  capabilities = ["create", "read", "update"]
+}
+
+path "auth/${jwt}/role/+" {
+  capabilities = ["create", "read", "update"]
+}
+
+path "auth/${cert}/certs/+" {
+  capabilities = ["create", "read", "update"]
 }
 
 path "identity/oidc/config" {

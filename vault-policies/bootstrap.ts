@@ -3,9 +3,8 @@
  * looks first and writes only what is not as it should be, so it can be run again at any time; a run that was cut
  * short goes on where it stopped. Nothing is ever removed.
  */
-import { asBrokerError, BrokerError } from '../broker/errors.ts';
 import type { VaultConnection } from '../broker/vault/connection.ts';
-import { appRoleAccessor, appRoleStep, checkpointKeyStep, engineStep, rootCertificateStep } from './engines.ts';
+import { checkpointKeyStep, engineStep, loginAccessor, loginStep, rootCertificateStep } from './engines.ts';
 import {
   brokerAppRole,
   brokerPkiRole,
@@ -17,45 +16,32 @@ import {
   type VaultLayout,
   workloadPkiRole,
 } from './layout.ts';
-import { type PolicyFile, policyText } from './policy-text.ts';
-import { configurationStep, type Finding, type Step } from './step.ts';
-
-/** A step with what was found; in a plan nothing has been done about it. */
-export interface BootstrapStep extends Finding {
-  readonly name: string;
-}
+import { policyText } from './policy-text.ts';
+import { configurationStep, type Step } from './step.ts';
+import { applySteps, type FoundStep, planSteps } from './steps.ts';
 
 /** Says what `applyBootstrap` would do; writes nothing. Throws VAULT_FORBIDDEN naming what the token may not read. */
-export async function planBootstrap(vault: VaultConnection, layout: VaultLayout): Promise<readonly BootstrapStep[]> {
-  const plan: BootstrapStep[] = [];
-  for (const step of stepsOf(vault, layout)) plan.push(await inspect(step));
-  return plan;
+export function planBootstrap(vault: VaultConnection, layout: VaultLayout): Promise<readonly FoundStep[]> {
+  return planSteps(stepsOf(vault, layout));
 }
 
 /**
  * Makes Vault what the layout says and answers what was done. `onStep` hears of each step once it is done. Throws
  * VAULT_FORBIDDEN naming what the token may not do, CONFIG_INVALID where something else has one of our mounts' paths.
  */
-export async function applyBootstrap(
+export function applyBootstrap(
   vault: VaultConnection,
   layout: VaultLayout,
-  onStep: (step: BootstrapStep) => void = () => undefined,
-): Promise<readonly BootstrapStep[]> {
-  const done: BootstrapStep[] = [];
-  for (const step of stepsOf(vault, layout)) {
-    const found = await inspect(step);
-    if (found.action !== 'ok') await step.apply().catch((error: unknown) => explain(step, error));
-    done.push(found);
-    onStep(found);
-  }
-  return done;
+  onStep?: (step: FoundStep) => void,
+): Promise<readonly FoundStep[]> {
+  return applySteps(stepsOf(vault, layout), onStep);
 }
 
 /** In the order in which one needs the other. */
 function stepsOf(vault: VaultConnection, layout: VaultLayout): readonly Step[] {
   const { transit, kv, anchors, pki, approle } = layout.mounts;
   const { identity, policies, trustDomain } = layout;
-  const policy = (file: Exclude<PolicyFile, 'bootstrap'>) =>
+  const policy = (file: keyof VaultLayout['policies']) =>
     configurationStep(vault, {
       name: `policy ${policies[file]}`,
       path: `sys/policies/acl/${policies[file]}`,
@@ -87,10 +73,10 @@ function stepsOf(vault: VaultConnection, layout: VaultLayout): readonly Step[] {
       maxLeaseTtl: rootTtl,
     }),
     rootCertificateStep(vault, layout),
-    appRoleStep(vault, approle),
+    loginStep(vault, { type: 'approle', path: approle, description: 'token broker: broker and workloads' }),
     configuration('PKI role broker', `${pki}/roles/broker`, () => brokerPkiRole(trustDomain)),
     configuration('PKI role workload', `${pki}/roles/workload`, async () =>
-      workloadPkiRole(trustDomain, await appRoleAccessor(vault, approle)),
+      workloadPkiRole(trustDomain, await loginAccessor(vault, approle)),
     ),
     configuration(`${pki}/: tidies up after itself`, `${pki}/config/auto-tidy`, () => pkiAutoTidy),
     policy('broker'),
@@ -104,23 +90,4 @@ function stepsOf(vault: VaultConnection, layout: VaultLayout): readonly Step[] {
       ? []
       : [configuration('issuer of identity tokens', 'identity/oidc/config', () => ({ issuer: identity.issuer }))]),
   ];
-}
-
-async function inspect(step: Step): Promise<BootstrapStep> {
-  const finding = await step.inspect().catch((error: unknown) => explain(step, error));
-  return { name: step.name, ...finding };
-}
-
-/** Says to the operator which right is missing for what. */
-function explain(step: Step, error: unknown): never {
-  const failure = asBrokerError(error);
-  if (failure.code !== 'VAULT_FORBIDDEN') throw failure;
-  throw new BrokerError('VAULT_FORBIDDEN', {
-    detail: `${step.name}: ${failure.detail ?? 'refused'}`,
-    problems: [
-      `your Vault token may not do what the step "${step.name}" needs (${failure.detail ?? 'refused'})`,
-      'vault-policies/bootstrap.hcl has all rights that the bootstrap needs',
-    ],
-    cause: error,
-  });
 }

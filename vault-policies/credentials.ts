@@ -1,11 +1,10 @@
-/** AppRole credentials: for workloads one role each, for the broker the role that the bootstrap makes. */
+/** AppRole credentials: secret ids of workloads and of the broker. */
 import { z } from 'zod';
 import { Secret } from '../broker/domain/secret.ts';
 import { BrokerError } from '../broker/errors.ts';
 import type { VaultConnection } from '../broker/vault/connection.ts';
 import { vaultName } from '../broker/vault/name.ts';
-import { brokerRole, type VaultLayout, workloadAppRole } from './layout.ts';
-import { configurationStep, type Finding } from './step.ts';
+import type { VaultLayout } from './layout.ts';
 
 export interface AppRoleCredential {
   /** Names the role; not secret by itself. */
@@ -13,31 +12,14 @@ export interface AppRoleCredential {
   readonly secretId: Secret<string>;
 }
 
+/** One whose secret id is opened by the first who has the token, once. */
+export interface WrappedCredential {
+  readonly roleId: string;
+  readonly wrappingToken: Secret<string>;
+}
+
 const roleIdAnswer = z.object({ role_id: z.string() });
 const secretIdAnswer = z.object({ secret_id: z.string() });
-
-/**
- * Makes the AppRole role of a workload, which decides its SPIFFE ID (`workloadSpiffeId`); does nothing where it is as it
- * should be. `cidrs` limits where it may log in from. Throws INVALID_REQUEST for a name that is not plain, ALREADY_EXISTS
- * for the broker's own.
- */
-export async function addWorkload(
-  vault: VaultConnection,
-  layout: VaultLayout,
-  name: string,
-  options: { readonly cidrs?: readonly string[] } = {},
-): Promise<Finding> {
-  if (vaultName(name) === brokerRole)
-    throw new BrokerError('ALREADY_EXISTS', { detail: `${name} is the broker's role` });
-  const step = configurationStep(vault, {
-    name: `workload ${name}`,
-    path: `auth/${layout.mounts.approle}/role/${name}`,
-    fields: () => workloadAppRole(layout, options.cidrs ?? []),
-  });
-  const finding = await step.inspect();
-  if (finding.action !== 'ok') await step.apply();
-  return finding;
-}
 
 /**
  * Issues a new secret id for a role: `token-broker`, or a workload's name. Earlier ones stay valid until they expire or
@@ -48,9 +30,25 @@ export async function issueCredential(
   layout: VaultLayout,
   role: string,
 ): Promise<AppRoleCredential> {
+  const { path, roleId } = await findRole(vault, layout, role);
+  const { secret_id } = await vault.write(`${path}/secret-id`, {}, secretIdAnswer);
+  return { roleId, secretId: new Secret(secret_id) };
+}
+
+/** As `issueCredential`, but nobody sees the secret id before the workload, and the token is good for so many seconds. */
+export async function issueWrappedCredential(
+  vault: VaultConnection,
+  layout: VaultLayout,
+  role: string,
+  seconds: number,
+): Promise<WrappedCredential> {
+  const { path, roleId } = await findRole(vault, layout, role);
+  return { roleId, wrappingToken: await vault.wrap(`${path}/secret-id`, {}, seconds) };
+}
+
+async function findRole(vault: VaultConnection, layout: VaultLayout, role: string) {
   const path = `auth/${layout.mounts.approle}/role/${vaultName(role)}`;
   const found = await vault.find(`${path}/role-id`, roleIdAnswer);
   if (!found) throw new BrokerError('NOT_FOUND', { detail: `there is no AppRole role ${role}` });
-  const { secret_id } = await vault.write(`${path}/secret-id`, {}, secretIdAnswer);
-  return { roleId: found.role_id, secretId: new Secret(secret_id) };
+  return { path, roleId: found.role_id };
 }

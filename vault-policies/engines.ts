@@ -1,4 +1,4 @@
-/** Steps for what is mounted: secrets engines, the AppRole login, the root of the PKI. */
+/** Steps for what is mounted: secrets engines, logins, the root of the PKI. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { BrokerError } from '../broker/errors.ts';
@@ -49,23 +49,26 @@ export function engineStep(vault: VaultConnection, spec: MountSpec): Step {
 }
 
 /** `sys/auth/PATH`. Throws CONFIG_INVALID where another login method has the path. */
-export function appRoleStep(vault: VaultConnection, path: string): Step {
+export function loginStep(
+  vault: VaultConnection,
+  { type, path, description }: Pick<MountSpec, 'type' | 'path' | 'description'>,
+): Step {
   return {
-    name: `approle login auth/${path}/`,
+    name: `${type} login auth/${path}/`,
     async inspect() {
       const stored = (await vault.read('sys/auth', mounts))[`${path}/`];
       if (!stored) return absent;
-      mustBe({ type: 'approle', path }, stored);
+      mustBe({ type, path }, stored);
       return fitting;
     },
     apply: async () => {
-      await vault.write(`sys/auth/${path}`, { type: 'approle', description: 'token broker: broker and workloads' });
+      await vault.write(`sys/auth/${path}`, { type, description });
     },
   };
 }
 
-/** Looks up the accessor that identity templates name the AppRole mount by. */
-export async function appRoleAccessor(vault: VaultConnection, path: string): Promise<string> {
+/** Looks up the accessor that identity templates name a login's mount by. */
+export async function loginAccessor(vault: VaultConnection, path: string): Promise<string> {
   const stored = (await vault.read('sys/auth', mounts))[`${path}/`];
   if (!stored) throw new BrokerError('NOT_FOUND', { detail: `auth/${path}/ is not mounted` });
   return stored.accessor;

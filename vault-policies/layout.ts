@@ -6,12 +6,17 @@ import { defaultMounts, type VaultMounts } from '../broker/vault/mounts.ts';
 
 export interface VaultLayout {
   readonly mounts: VaultMounts;
+  /** Logins of workloads beside AppRole, each at a mount of its own, under `auth/`; see `workload-logins.ts`. */
+  readonly logins: { readonly kubernetes: string; readonly jwt: string; readonly cert: string };
   /** Of the SPIFFE IDs, for example `media.example`. */
   readonly trustDomain: string;
   /** Names of the policies that the bootstrap installs, by file. */
   readonly policies: {
     readonly broker: string;
     readonly workload: string;
+    readonly 'workload-kubernetes': string;
+    readonly 'workload-jwt': string;
+    readonly 'workload-cert': string;
     readonly operator: string;
     readonly 'admin-identity': string;
   };
@@ -51,10 +56,18 @@ export function layout(options: LayoutOptions): VaultLayout {
       pki: `${prefix}${mounts.pki}`,
       approle: `${prefix}${mounts.approle}`,
     },
+    logins: {
+      kubernetes: `${prefix}kubernetes-workloads`,
+      jwt: `${prefix}jwt-workloads`,
+      cert: `${prefix}cert-workloads`,
+    },
     trustDomain: options.trustDomain,
     policies: {
       broker: `${prefix}token-broker`,
       workload: `${prefix}token-broker-workload`,
+      'workload-kubernetes': `${prefix}token-broker-workload-kubernetes`,
+      'workload-jwt': `${prefix}token-broker-workload-jwt`,
+      'workload-cert': `${prefix}token-broker-workload-cert`,
       operator: `${prefix}token-broker-operator`,
       'admin-identity': `${prefix}token-broker-admin-identity`,
     },
@@ -83,9 +96,14 @@ export function brokerSpiffeId(trustDomain: string): string {
   return `spiffe://${trustDomain}/broker`;
 }
 
-/** The SPIFFE ID of a workload, by the name of its AppRole role. */
+/** The SPIFFE ID of a workload that logs in by AppRole or by certificate, by its name. */
 export function workloadSpiffeId(trustDomain: string, workload: string): string {
   return `spiffe://${trustDomain}/workload/${workload}`;
+}
+
+/** The SPIFFE ID of a workload that logs in by a service account of Kubernetes. */
+export function serviceAccountSpiffeId(trustDomain: string, namespace: string, serviceAccount: string): string {
+  return `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}`;
 }
 
 /**
@@ -129,6 +147,19 @@ export function workloadPkiRole(trustDomain: string, approleAccessor: string) {
   return { ...svid, allowed_uri_sans: [workloadSpiffeId(trustDomain, name)], allowed_uri_sans_template: true };
 }
 
+/** As above, for a login by service account: namespace and name come from what Vault has verified. */
+export function serviceAccountPkiRole(trustDomain: string, accessor: string) {
+  const claim = (name: string) => `{{identity.entity.aliases.${accessor}.metadata.service_account_${name}}}`;
+  const allowed = serviceAccountSpiffeId(trustDomain, claim('namespace'), claim('name'));
+  return { ...svid, allowed_uri_sans: [allowed], allowed_uri_sans_template: true };
+}
+
+/** As above, for a login by certificate: Vault names the login after the certificate's common name. */
+export function certificatePkiRole(trustDomain: string, accessor: string) {
+  const name = `{{identity.entity.aliases.${accessor}.name}}`;
+  return { ...svid, allowed_uri_sans: [workloadSpiffeId(trustDomain, name)], allowed_uri_sans_template: true };
+}
+
 /** `PKI/config/auto-tidy`. */
 export const pkiAutoTidy = {
   enabled: true,
@@ -159,18 +190,26 @@ export function brokerAppRole(layout: VaultLayout) {
 }
 
 /**
- * A workload's AppRole role: a batch token of five minutes, enough to have a certificate signed; Vault stores nothing
+ * What a workload's login gives: a batch token of five minutes, enough to have a certificate signed; Vault stores nothing
  * for it and there is nothing to renew.
  */
-export function workloadAppRole(layout: VaultLayout, cidrs: readonly string[]) {
+export function workloadToken(policy: string, cidrs: readonly string[]) {
   return {
-    ...brokerAppRole(layout),
-    token_policies: [layout.policies.workload],
+    token_policies: [policy],
+    token_no_default_policy: true,
     token_type: 'batch',
     token_ttl: 5 * minute,
     token_max_ttl: 5 * minute,
     token_period: 0,
     token_bound_cidrs: cidrs,
+  } as const;
+}
+
+/** A workload's AppRole role. */
+export function workloadAppRole(layout: VaultLayout, cidrs: readonly string[]) {
+  return {
+    ...brokerAppRole(layout),
+    ...workloadToken(layout.policies.workload, cidrs),
     secret_id_bound_cidrs: cidrs,
   } as const;
 }

@@ -100,6 +100,69 @@ path "auth/${approle}/role/+/secret-id-accessor/destroy" {
   capabilities = ["update"]
 }
 
+# The same for workloads that log in otherwise. Who they are is what Vault has verified, not what the role is called.
+path "auth/${kubernetes}/role" {
+  capabilities = ["list"]
+}
+
+path "auth/${kubernetes}/role/+" {
+  capabilities = ["create", "read", "update", "delete"]
+  allowed_parameters = {
+    "token_policies"                   = [["${kubernetesPolicy}"]]
+    "token_no_default_policy"          = [true]
+    "token_type"                       = ["batch"]
+    "token_ttl"                        = []
+    "token_max_ttl"                    = []
+    "token_period"                     = []
+    "token_bound_cidrs"                = []
+    "bound_service_account_names"      = []
+    "bound_service_account_namespaces" = []
+    "audience"                         = []
+    "alias_name_source"                = ["serviceaccount_uid"]
+  }
+}
+
+path "auth/${jwt}/role" {
+  capabilities = ["list"]
+}
+
+path "auth/${jwt}/role/+" {
+  capabilities = ["create", "read", "update", "delete"]
+  allowed_parameters = {
+    "token_policies"                   = [["${jwtPolicy}"]]
+    "token_no_default_policy"          = [true]
+    "token_type"                       = ["batch"]
+    "token_ttl"                        = []
+    "token_max_ttl"                    = []
+    "token_period"                     = []
+    "token_bound_cidrs"                = []
+    "role_type"                        = ["jwt"]
+    "user_claim"                       = ["sub"]
+    "bound_subject"                    = []
+    "bound_audiences"                  = []
+    "claim_mappings"                   = []
+  }
+}
+
+path "auth/${cert}/certs" {
+  capabilities = ["list"]
+}
+
+path "auth/${cert}/certs/+" {
+  capabilities = ["create", "read", "update", "delete"]
+  allowed_parameters = {
+    "token_policies"                   = [["${certPolicy}"]]
+    "token_no_default_policy"          = [true]
+    "token_type"                       = ["batch"]
+    "token_ttl"                        = []
+    "token_max_ttl"                    = []
+    "token_period"                     = []
+    "token_bound_cidrs"                = []
+    "certificate"                      = []
+    "allowed_common_names"             = []
+  }
+}
+
 # The broker's role and credential are the bootstrap's: whoever has them can decrypt.
 path "auth/${approle}/role/token-broker" {
   capabilities = ["read"]
@@ -126,6 +189,18 @@ path "sys/policies/acl/${workloadPolicy}" {
   capabilities = ["read"]
 }
 
+path "sys/policies/acl/${kubernetesPolicy}" {
+  capabilities = ["read"]
+}
+
+path "sys/policies/acl/${jwtPolicy}" {
+  capabilities = ["read"]
+}
+
+path "sys/policies/acl/${certPolicy}" {
+  capabilities = ["read"]
+}
+
 path "sys/policies/acl/${operatorPolicy}" {
   capabilities = ["read"]
 }
@@ -143,6 +218,14 @@ path "${pki}/roles/+" {
 }
 
 path "${pki}/config/auto-tidy" {
+  capabilities = ["read"]
+}
+
+path "auth/${kubernetes}/config" {
+  capabilities = ["read"]
+}
+
+path "auth/${jwt}/config" {
   capabilities = ["read"]
 }
 

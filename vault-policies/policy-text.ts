@@ -2,7 +2,16 @@ import { readFile } from 'node:fs/promises';
 import type { VaultLayout } from './layout.ts';
 
 /** The policies, by the names of their files here. */
-export const policyFiles = ['broker', 'workload', 'operator', 'admin-identity', 'bootstrap'] as const;
+export const policyFiles = [
+  'broker',
+  'workload',
+  'workload-kubernetes',
+  'workload-jwt',
+  'workload-cert',
+  'operator',
+  'admin-identity',
+  'bootstrap',
+] as const;
 export type PolicyFile = (typeof policyFiles)[number];
 
 /** Reads `NAME.hcl` and puts the layout's names in the place of `${…}`; throws for a placeholder without a name. */
@@ -11,6 +20,12 @@ export async function policyText(file: PolicyFile, layout: VaultLayout): Promise
     ...layout.mounts,
     brokerPolicy: layout.policies.broker,
     workloadPolicy: layout.policies.workload,
+    kubernetesPolicy: layout.policies['workload-kubernetes'],
+    jwtPolicy: layout.policies['workload-jwt'],
+    certPolicy: layout.policies['workload-cert'],
+    kubernetes: layout.logins.kubernetes,
+    jwt: layout.logins.jwt,
+    cert: layout.logins.cert,
     operatorPolicy: layout.policies.operator,
     adminIdentityPolicy: layout.policies['admin-identity'],
     identityKey: layout.identity.key,

@@ -30,16 +30,21 @@ export function configurationStep(
     readonly path: string;
     /** Looked up late: it may name what an earlier step makes. */
     readonly fields: () => Promise<Fields> | Fields;
+    /** Written beside them, and never answered by Vault: whoever gives one wants it written. */
+    readonly unreadable?: Fields;
   },
 ): Step {
   return {
     name: spec.name,
     async inspect() {
       const stored = await vault.find(spec.path, z.record(z.string(), z.unknown()));
-      return stored ? compare(stored, await spec.fields()) : absent;
+      if (!stored) return absent;
+      const found = compare(stored, await spec.fields());
+      if (found.action !== 'ok' || !spec.unreadable) return found;
+      return { action: 'change', reason: `${Object.keys(spec.unreadable).join(', ')} cannot be compared` };
     },
     apply: async () => {
-      await vault.write(spec.path, await spec.fields());
+      await vault.write(spec.path, { ...(await spec.fields()), ...spec.unreadable });
     },
   };
 }

@@ -6,6 +6,7 @@ import type { Secret } from '../domain/secret.ts';
 import type { ApiClient } from './api-client.ts';
 import type { Output, OutputFormat } from './output.ts';
 import type { SecretSource } from './secret-input.ts';
+import type { LoginWish, ProofWish } from './workload-logins.ts';
 
 export interface CommandContext {
   readonly output: Output;
@@ -51,8 +52,11 @@ export interface Processes {
 export interface VaultCommands {
   readonly plan: () => Promise<readonly VaultStep[]>;
   readonly apply: (onStep: (step: VaultStep) => void) => Promise<readonly VaultStep[]>;
+  readonly planLogin: (login: LoginWish) => Promise<readonly VaultStep[]>;
+  readonly applyLogin: (login: LoginWish, onStep: (step: VaultStep) => void) => Promise<readonly VaultStep[]>;
   readonly addWorkload: (
     name: string,
+    proof: ProofWish,
     cidrs: readonly string[],
   ) => Promise<{ readonly action: VaultStep['action']; readonly spiffeId: string }>;
   /** Destroys the key for good; does nothing where it is gone. */
@@ -60,6 +64,11 @@ export interface VaultCommands {
   /** Where the tenant's key is, for whoever destroys it by hand. */
   readonly tenantKeyPath: (tenant: string) => Promise<string>;
   readonly issueCredential: (role: string) => Promise<{ readonly roleId: string; readonly secretId: Secret<string> }>;
+  /** The secret id is opened by the token, once and within so many seconds. */
+  readonly issueWrappedCredential: (
+    role: string,
+    seconds: number,
+  ) => Promise<{ readonly roleId: string; readonly wrappingToken: Secret<string> }>;
 }
 
 export interface VaultStep {

@@ -18,6 +18,19 @@ export async function writeCredential(
   return { roleIdFile, secretIdFile };
 }
 
+/** The same where the secret id comes wrapped, as `role-id` and `wrapped-secret-id`. */
+export async function writeWrappedCredential(
+  folder: string,
+  credential: { readonly roleId: string; readonly wrappingToken: Secret<string> },
+): Promise<{ readonly roleIdFile: string; readonly wrappedSecretIdFile: string }> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const roleIdFile = join(folder, 'role-id');
+  const wrappedSecretIdFile = join(folder, 'wrapped-secret-id');
+  await replaceFile(roleIdFile, credential.roleId);
+  await replaceFile(wrappedSecretIdFile, credential.wrappingToken.reveal());
+  return { roleIdFile, wrappedSecretIdFile };
+}
+
 async function replaceFile(path: string, content: string): Promise<void> {
   const temporary = `${path}.new`;
   await writeFile(temporary, content, { mode: 0o600 });

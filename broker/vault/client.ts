@@ -19,6 +19,8 @@ export interface VaultCall {
   readonly body?: Readonly<Record<string, unknown>>;
   /** Undefined sends none: logins and public endpoints. */
   readonly token?: Secret<string> | undefined;
+  /** Has Vault keep the answer for so many seconds and answer a token that opens it once. */
+  readonly wrapSeconds?: number;
   /** Milliseconds for this one request. */
   readonly deadlineMs: number;
   readonly signal?: AbortSignal | undefined;
@@ -60,6 +62,7 @@ export function createVaultClient(settings: {
         headers: {
           'X-Vault-Request': 'true',
           ...(call.token ? { 'X-Vault-Token': call.token.reveal() } : {}),
+          ...(call.wrapSeconds === undefined ? {} : { 'X-Vault-Wrap-TTL': `${call.wrapSeconds}s` }),
         },
         ...(call.body ? { json: call.body } : {}),
         signal: call.signal ? AbortSignal.any([deadline, call.signal]) : deadline,

@@ -7,6 +7,7 @@
  */
 import { setTimeout } from 'node:timers/promises';
 import { z } from 'zod';
+import { Secret } from '../domain/secret.ts';
 import type { Clock } from '../ports.ts';
 import { backOff, type Wait } from './back-off.ts';
 import { createVaultClient, type VaultCall } from './client.ts';
@@ -56,6 +57,8 @@ export interface VaultConnection {
     data?: z.ZodType<T>,
     options?: CallOptions,
   ): Promise<T>;
+  /** Writes, once, and answers a token that opens what Vault said, once and within so many seconds. */
+  wrap(path: string, body: Readonly<Record<string, unknown>>, seconds: number): Promise<Secret<string>>;
   delete(path: string, options?: CallOptions): Promise<void>;
   /** Answers where an unsealed Vault serves and a token is at hand. */
   check(options?: CallOptions): Promise<void>;
@@ -66,6 +69,7 @@ export interface VaultConnection {
 
 const attempts = 3;
 const renewAnswer = z.object({ auth: z.object({ lease_duration: z.number() }) });
+const wrapped = z.object({ wrap_info: z.object({ token: z.string() }) });
 const keys = z.object({ keys: z.array(z.string()) });
 const serving = z.object({ sealed: z.boolean(), initialized: z.boolean() });
 const silent: VaultLog = { info: () => undefined, warn: () => undefined };
@@ -89,7 +93,9 @@ export function createVaultConnection(settings: VaultSettings): VaultConnection 
     log,
   });
 
-  type Call = Pick<VaultCall, 'method' | 'path' | 'body'> & { readonly options?: CallOptions | undefined };
+  type Call = Pick<VaultCall, 'method' | 'path' | 'body' | 'wrapSeconds'> & {
+    readonly options?: CallOptions | undefined;
+  };
 
   async function sendOnce(call: VaultCall): Promise<unknown> {
     const token = await tokens.current();
@@ -142,6 +148,10 @@ export function createVaultConnection(settings: VaultSettings): VaultConnection 
     async write<T>(path: string, body: Readonly<Record<string, unknown>>, data?: z.ZodType<T>, options?: CallOptions) {
       const answer = await send({ method: 'POST', path, body, options }, false);
       return dataOf(data ?? (z.unknown() as z.ZodType<T>), answer, path);
+    },
+    async wrap(path, body, seconds) {
+      const answer = await send({ method: 'POST', path, body, wrapSeconds: seconds }, false);
+      return new Secret(parseOrThrow(wrapped, answer, path).wrap_info.token);
     },
     async delete(path, options) {
       await send({ method: 'DELETE', path, options }, false);

@@ -1,9 +1,10 @@
 /** Settings of who the sidecar is, who the broker is, and how Vault proves it. */
 import * as z from 'zod';
 import { parseSpiffeId, parseTrustDomain, type SpiffeId } from '../../identity/spiffe-id.ts';
-import type { AppRole } from '../vault/login/approle.ts';
+import type { LoginConfig } from '../vault/login.ts';
 import type { VaultAddress } from '../vault/request.ts';
 import { filePath, mount, parsedWith, spiffeId } from './formats.ts';
+import { loginOf, vaultLoginSettings } from './vault-login.ts';
 
 export interface IdentityConfig {
   /** `HOST:PORT` of the broker's gRPC API, and who must answer there. */
@@ -11,7 +12,7 @@ export interface IdentityConfig {
   /** Who this sidecar is. */
   readonly spiffeId: SpiffeId;
   readonly vault: VaultAddress;
-  readonly appRole: AppRole;
+  readonly login: LoginConfig;
   readonly pki: { readonly mount: string; readonly role: string };
 }
 
@@ -39,13 +40,15 @@ export const identitySettings = z.strictObject({
   VAULT_CACERT: filePath
     .optional()
     .describe('A PEM file with the certificate authority of Vault, where the system’s own do not do.'),
-  SIDECAR_VAULT_ROLE_ID_FILE: filePath.describe('The file with the AppRole role id; read at each login.'),
-  SIDECAR_VAULT_SECRET_ID_FILE: filePath.describe('The file with the AppRole secret id; read at each login.'),
-  SIDECAR_VAULT_APPROLE_MOUNT: mount.default('approle').describe('Where the AppRole login is mounted.'),
+  ...vaultLoginSettings.shape,
   SIDECAR_VAULT_PKI_MOUNT: mount
     .default('pki-workloads')
     .describe('Where the PKI engine for workload identities is mounted.'),
-  SIDECAR_VAULT_PKI_ROLE: mount.default('workload').describe('The PKI role that signs this sidecar’s certificate.'),
+  SIDECAR_VAULT_PKI_ROLE: mount
+    .optional()
+    .describe(
+      'The PKI role that signs this sidecar’s certificate; by default workload, and workload-METHOD for kubernetes, jwt and cert.',
+    ),
 });
 
 /** What the settings say together. `problem` hears of what does not go together. */
@@ -60,15 +63,17 @@ export function identityOf(
   }))
     if (id.trustDomain !== set.SIDECAR_TRUST_DOMAIN)
       problem(`${name} is not in the trust domain ${set.SIDECAR_TRUST_DOMAIN}`);
+  const login = loginOf(set);
   return {
     broker: { address: set.SIDECAR_BROKER_ADDR, spiffeId: broker },
     spiffeId: set.SIDECAR_SPIFFE_ID,
     vault: { address: set.VAULT_ADDR, namespace: set.VAULT_NAMESPACE, caFile: set.VAULT_CACERT },
-    appRole: {
-      mount: set.SIDECAR_VAULT_APPROLE_MOUNT,
-      roleIdFile: set.SIDECAR_VAULT_ROLE_ID_FILE,
-      secretIdFile: set.SIDECAR_VAULT_SECRET_ID_FILE,
-    },
-    pki: { mount: set.SIDECAR_VAULT_PKI_MOUNT, role: set.SIDECAR_VAULT_PKI_ROLE },
+    login,
+    pki: { mount: set.SIDECAR_VAULT_PKI_MOUNT, role: set.SIDECAR_VAULT_PKI_ROLE ?? pkiRoleFor(login) },
   };
+}
+
+/** Each login has a role of its own, because its template names the login (`broker vault enable-login`). */
+function pkiRoleFor({ method }: LoginConfig): string {
+  return method === 'approle' || method === 'token' ? 'workload' : `workload-${method}`;
 }

@@ -16,12 +16,21 @@ export interface VaultAddress {
   readonly caFile: string | undefined;
 }
 
+/** PEM; shown to Vault in the TLS handshake. */
+export interface ClientCertificate {
+  readonly cert: string;
+  readonly key: string;
+}
+
 interface VaultCall {
   readonly method: 'GET' | 'POST';
   /** Below `/v1/`. */
   readonly path: string;
   readonly token?: string;
   readonly body?: Readonly<Record<string, unknown>>;
+  readonly clientCertificate?: ClientCertificate;
+  /** Answers whatever the status is. */
+  readonly bearFailure?: boolean;
 }
 
 /** An answer with a status below 300, or one of 400 to 499; the caller knows what the latter means at its path. */
@@ -31,25 +40,36 @@ export interface VaultAnswer {
 }
 
 /**
- * @throws IdentityError VAULT_UNREACHABLE, VAULT_REDIRECTED, VAULT_SEALED, VAULT_FAILING, CREDENTIAL_UNREADABLE (the
- * file of the certificate authority).
+ * @throws IdentityError VAULT_UNREACHABLE, VAULT_NOT_TRUSTED, VAULT_REDIRECTED, VAULT_SEALED, VAULT_STANDBY, VAULT_BUSY,
+ * VAULT_FAILING, ANSWER_NOT_UNDERSTOOD, CREDENTIAL_UNREADABLE (the file of the certificate authority, or a client
+ * certificate that does not fit its key).
  */
 export type VaultRequest = (call: VaultCall) => Promise<VaultAnswer>;
 
 const DEADLINE_MS = 10_000;
 const LARGEST_ANSWER = 1_048_576;
 
+/** What OpenSSL finds wrong with a certificate, as Node names it. */
+const certificateFaults = /CERT|SIGNATURE|ISSUER|CHAIN/;
+
 const errorAnswer = z.object({ errors: z.array(z.string()) });
-const sealAnswer = z.object({ sealed: z.boolean() });
+const healthAnswer = z.object({ sealed: z.boolean(), standby: z.boolean() });
 
 export function createVaultRequest(vault: VaultAddress): VaultRequest {
   return async (call) => {
     const answer = await send(vault, call);
-    if (answer.status >= 500) throw await failureOf(vault, answer);
-    if (answer.status >= 300 && answer.status < 400)
-      throw new IdentityError('VAULT_REDIRECTED', `vault answered ${answer.status} to ${call.path}`);
-    if (answer.status === 429 || answer.status === 473)
-      throw new IdentityError('VAULT_FAILING', `vault answered ${answer.status} to ${call.path}`);
+    if (call.bearFailure) return answer;
+    const { status, text } = answer;
+    if (status >= 500) throw await failureOf(vault, answer);
+    if (status >= 300 && status < 400)
+      throw new IdentityError('VAULT_REDIRECTED', `vault answered ${status} to ${call.path}`);
+    if (status === 429) throw new IdentityError('VAULT_BUSY', `vault answered ${status} to ${call.path}`);
+    if (status === 473) throw new IdentityError('VAULT_STANDBY', `vault answered ${status} to ${call.path}`);
+    if (status >= 400 && !parse(text, errorAnswer))
+      throw new IdentityError(
+        'ANSWER_NOT_UNDERSTOOD',
+        `${call.path} was answered ${status} by somebody who is not vault`,
+      );
     return answer;
   };
 }
@@ -61,8 +81,10 @@ export function errorsOf(text: string): string {
 }
 
 async function failureOf(vault: VaultAddress, answer: VaultAnswer): Promise<IdentityError> {
-  const seal = await send(vault, { method: 'GET', path: 'sys/seal-status' }).catch(() => undefined);
-  if (seal && parse(seal.text, sealAnswer)?.sealed) return new IdentityError('VAULT_SEALED', 'vault is sealed');
+  const health = await send(vault, { method: 'GET', path: 'sys/health' }).catch(() => undefined);
+  const state = health && parse(health.text, healthAnswer);
+  if (state?.sealed) return new IdentityError('VAULT_SEALED', 'vault is sealed');
+  if (state?.standby) return new IdentityError('VAULT_STANDBY', 'this vault is a standby, and there is no active one');
   return new IdentityError('VAULT_FAILING', `vault answered ${answer.status}: ${errorsOf(answer.text)}`);
 }
 
@@ -75,7 +97,10 @@ function parse<T>(text: string, schema: z.ZodType<T>): T | undefined {
   }
 }
 
-async function send(vault: VaultAddress, { method, path, token, body }: VaultCall): Promise<VaultAnswer> {
+async function send(
+  vault: VaultAddress,
+  { method, path, token, body, clientCertificate }: VaultCall,
+): Promise<VaultAnswer> {
   const ca = vault.caFile === undefined ? undefined : await readAuthority(vault.caFile);
   const sent = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
   const secure = vault.address.protocol === 'https:';
@@ -93,9 +118,10 @@ async function send(vault: VaultAddress, { method, path, token, body }: VaultCal
   };
   const url = new URL(`/v1/${path}`, vault.address);
   return new Promise((resolve, reject) => {
-    const fail = (cause: Error) =>
-      reject(new IdentityError('VAULT_UNREACHABLE', `vault cannot be reached at ${vault.address.origin}`, { cause }));
-    const request = secure ? httpsRequest(url, { ...options, ...(ca && { ca }) }) : httpRequest(url, options);
+    const fail = (cause: NodeJS.ErrnoException) => reject(notReached(vault, cause));
+    const request = secure
+      ? httpsRequest(url, { ...options, ...(ca && { ca }), ...clientCertificate })
+      : httpRequest(url, options);
     request.once('error', fail);
     request.once('response', (response) => {
       const chunks: Buffer[] = [];
@@ -110,6 +136,17 @@ async function send(vault: VaultAddress, { method, path, token, body }: VaultCal
     });
     request.end(sent);
   });
+}
+
+/** Who answers but cannot be believed is told from who does not answer. */
+function notReached(vault: VaultAddress, cause: NodeJS.ErrnoException): IdentityError {
+  const { origin } = vault.address;
+  const code = cause.code ?? '';
+  if (code.startsWith('ERR_OSSL_'))
+    return new IdentityError('CREDENTIAL_UNREADABLE', 'the client certificate does not fit its key', { cause });
+  const isTls = code === 'EPROTO' || /^ERR_(SSL|TLS)_/.test(code) || certificateFaults.test(code);
+  if (isTls) return new IdentityError('VAULT_NOT_TRUSTED', `the tls of ${origin} is not accepted`, { cause });
+  return new IdentityError('VAULT_UNREACHABLE', `vault cannot be reached at ${origin}`, { cause });
 }
 
 async function readAuthority(file: string): Promise<Buffer> {

@@ -11,8 +11,8 @@ import { createCertificateAuthority } from '../../broker/vault/server-certificat
 import { parseSpiffeId } from '../../identity/spiffe-id.ts';
 import { createKeyAndCsr } from '../../identity/svid.ts';
 import { createBrokerConnector } from '../../sidecar/broker-connection.ts';
-import { addWorkload } from '../../vault-policies/credentials.ts';
 import { brokerSpiffeId, workloadSpiffeId } from '../../vault-policies/layout.ts';
+import { addWorkload } from '../../vault-policies/workloads.ts';
 import { atEnd } from '../support/scope.ts';
 import { tokenFor } from '../support/token-server.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';

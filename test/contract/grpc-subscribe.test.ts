@@ -6,10 +6,10 @@ import { parseSpiffeId } from '../../identity/spiffe-id.ts';
 import { loadTokenBroker } from '../../proto/load.ts';
 import { createBrokerConnector } from '../../sidecar/broker-connection.ts';
 import { createSvidIssuer, type WorkloadSvid } from '../../sidecar/svid-issuer.ts';
-import { createVaultLogin } from '../../sidecar/vault/login/approle.ts';
+import { createAppRoleLogin, secretIdFrom } from '../../sidecar/vault/login/approle.ts';
 import { createVaultRequest } from '../../sidecar/vault/request.ts';
-import { addWorkload } from '../../vault-policies/credentials.ts';
 import { brokerSpiffeId, workloadSpiffeId } from '../../vault-policies/layout.ts';
+import { addWorkload } from '../../vault-policies/workloads.ts';
 import { until } from '../support/poll.ts';
 import { atEnd } from '../support/scope.ts';
 import { useSubscription } from '../support/subscription.ts';
@@ -27,10 +27,10 @@ async function useStream(t: TestContext, options: TokenServerOptions = {}) {
   const { trustDomain, mounts } = vault.layout;
   await addWorkload(vault.operator, vault.layout, 'uploads');
   const request = createVaultRequest({ address: new URL(vault.address), namespace: undefined, caFile: undefined });
-  const files = await credentialFiles(t, vault.operator, vault.layout, 'uploads');
+  const { roleIdFile, secretIdFile } = await credentialFiles(t, vault.operator, vault.layout, 'uploads');
   const svid = await createSvidIssuer({
     vault: request,
-    login: createVaultLogin(request, { mount: mounts.approle, ...files }),
+    login: createAppRoleLogin(request, { mount: mounts.approle, roleIdFile, secretId: secretIdFrom(secretIdFile) }),
     pkiMount: mounts.pki,
     pkiRole: 'workload',
     spiffeId: parseSpiffeId(workloadSpiffeId(trustDomain, 'uploads')),

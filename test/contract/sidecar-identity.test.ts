@@ -5,51 +5,21 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { parseSpiffeId } from '../../identity/spiffe-id.ts';
 import { IdentityError, type IdentityProblem } from '../../sidecar/identity-error.ts';
-import { createSvidIssuer } from '../../sidecar/svid-issuer.ts';
-import { createVaultLogin } from '../../sidecar/vault/login/approle.ts';
 import { createVaultRequest } from '../../sidecar/vault/request.ts';
-import { addWorkload, issueCredential } from '../../vault-policies/credentials.ts';
-import { appRoleAccessor } from '../../vault-policies/engines.ts';
-import { workloadPkiRole, workloadSpiffeId } from '../../vault-policies/layout.ts';
-import { atEnd, type Scope, useFolder } from '../support/scope.ts';
+import { issueCredential } from '../../vault-policies/credentials.ts';
+import { loginAccessor } from '../../vault-policies/engines.ts';
+import { workloadPkiRole } from '../../vault-policies/layout.ts';
+import { addWorkload } from '../../vault-policies/workloads.ts';
+import { atEnd, useFolder } from '../support/scope.ts';
 import { isReady, readToken, until, useSidecar } from '../support/sidecar.ts';
 import { useTokenServer } from '../support/token-server.ts';
 import { useOwnVault } from '../support/vault.ts';
-import { credentialFiles, type SetUpVault, useSetUpVault } from '../support/vault-set-up.ts';
-
-interface IssuerWish {
-  readonly address?: string;
-  readonly pkiMount?: string;
-  readonly pkiRole?: string;
-  readonly approleMount?: string;
-  readonly workload?: string;
-  readonly secretId?: string;
-  readonly now?: () => number;
-}
-
-/** An issuer of certificates for the workload `uploads`, with one thing changed. */
-async function useIssuer(scope: Scope, vault: SetUpVault, wish: IssuerWish = {}) {
-  const { mounts, trustDomain } = vault.layout;
-  await addWorkload(vault.operator, vault.layout, 'uploads');
-  const files = await credentialFiles(scope, vault.operator, vault.layout, 'uploads');
-  if (wish.secretId !== undefined) await writeFile(files.secretIdFile, wish.secretId);
-  const address = new URL(wish.address ?? vault.address);
-  const request = createVaultRequest({ address, namespace: undefined, caFile: undefined });
-  return createSvidIssuer({
-    vault: request,
-    login: createVaultLogin(request, { mount: wish.approleMount ?? mounts.approle, ...files }),
-    pkiMount: wish.pkiMount ?? mounts.pki,
-    pkiRole: wish.pkiRole ?? 'workload',
-    spiffeId: parseSpiffeId(workloadSpiffeId(trustDomain, wish.workload ?? 'uploads')),
-    now: wish.now ?? Date.now,
-  });
-}
+import { type SetUpVault, useSetUpVault } from '../support/vault-set-up.ts';
 
 /** Changes for how long the PKI signs certificates of workloads, and for whom. */
 async function signFor({ operator, layout: { mounts, trustDomain } }: SetUpVault, seconds: number, uri?: string) {
-  const role = workloadPkiRole(trustDomain, await appRoleAccessor(operator, mounts.approle));
+  const role = workloadPkiRole(trustDomain, await loginAccessor(operator, mounts.approle));
   const names = uri === undefined ? {} : { allowed_uri_sans: [uri], allowed_uri_sans_template: false };
   await operator.write(`${mounts.pki}/roles/workload`, { ...role, ttl: seconds, max_ttl: seconds, ...names });
 }
@@ -63,71 +33,11 @@ async function rotateRoot({ operator, layout }: SetUpVault) {
 
 const is = (code: IdentityProblem) => (error: unknown) => error instanceof IdentityError && error.code === code;
 
-test('gets a verified certificate for its own SPIFFE ID, with a new key each time', async (t) => {
-  const vault = await useSetUpVault(t);
-  const issue = await useIssuer(t, vault);
-  const [first, second] = [await issue(), await issue()];
-  assert.equal(first.spiffeId.uri, 'spiffe://media.example/workload/uploads');
-  assert.notEqual(first.privateKeyPem, second.privateKeyPem);
-  assert.notEqual(first.serial, second.serial);
-  assert.equal(first.bundlePem.length, 1);
-});
-
-test('trusts the authorities of before and after a change of authority', async (t) => {
-  const vault = await useSetUpVault(t);
-  const issue = await useIssuer(t, vault);
-  const before = await issue();
-  await rotateRoot(vault);
-  const after = await issue();
-  assert.equal(after.bundlePem.length, 2);
-  assert.ok(before.bundlePem.every((pem) => after.bundlePem.includes(pem)));
-});
-
-const refusals: readonly [why: string, code: IdentityProblem, wish: IssuerWish][] = [
-  ['it asks for the identity of another workload', 'SIGNING_REFUSED', { workload: 'somebody-else' }],
-  ['its policy does not allow the PKI role', 'SIGNING_FORBIDDEN', { pkiRole: 'broker' }],
-  ['the PKI is mounted elsewhere', 'SIGNING_FORBIDDEN', { pkiMount: 'nowhere' }],
-  ['the login is mounted elsewhere', 'LOGIN_FORBIDDEN', { approleMount: 'nowhere' }],
-  ['the secret id is wrong', 'CREDENTIAL_REJECTED', { secretId: 'wrong' }],
-  ['the file of the secret id is empty', 'CREDENTIAL_UNREADABLE', { secretId: '\n' }],
-  ['nobody listens at the address', 'VAULT_UNREACHABLE', { address: 'http://127.0.0.1:1' }],
-  ['what Vault signed is past its end by the clock here', 'SVID_REFUSED', { now: () => Date.now() + 86_400_000 }],
-];
-
-for (const [why, code, wish] of refusals)
-  test(`says ${code} when ${why}`, async (t) => {
-    const issue = await useIssuer(t, await useSetUpVault(t), wish);
-    await assert.rejects(issue(), is(code));
-  });
-
 test('tells a sealed Vault from one that is away', async (t) => {
   const vault = await useOwnVault(t);
   await vault.seal();
   const request = createVaultRequest({ address: new URL(vault.address), namespace: undefined, caFile: undefined });
   await assert.rejects(request({ method: 'POST', path: 'auth/approle/login', body: {} }), is('VAULT_SEALED'));
-});
-
-test('reads the credential files anew at each login', async (t) => {
-  const folder = await useFolder(t);
-  const files = { roleIdFile: join(folder, 'role-id'), secretIdFile: join(folder, 'secret-id') };
-  const bodies: unknown[] = [];
-  const login = createVaultLogin(
-    async ({ body }) => {
-      bodies.push(body);
-      return { status: 200, text: JSON.stringify({ auth: { client_token: 't' } }) };
-    },
-    { mount: 'approle', ...files },
-  );
-  await assert.rejects(login(), is('CREDENTIAL_UNREADABLE'));
-  await writeFile(files.roleIdFile, 'role\n');
-  await writeFile(files.secretIdFile, 'first\n');
-  await login();
-  await writeFile(files.secretIdFile, 'second\n');
-  await login();
-  assert.deepEqual(bodies, [
-    { role_id: 'role', secret_id: 'first' },
-    { role_id: 'role', secret_id: 'second' },
-  ]);
 });
 
 test('sends no token after a redirect, and none through a proxy of the environment', async (t) => {
@@ -144,12 +54,6 @@ test('sends no token after a redirect, and none through a proxy of the environme
   atEnd(t, () => void delete process.env.HTTP_PROXY);
   await assert.rejects(request({ method: 'GET', path: 'pki/issuers', token: 'secret' }), is('VAULT_REDIRECTED'));
   assert.deepEqual(heard, ['/v1/pki/issuers']);
-});
-
-test('does not repeat a token or a secret id in an error', async (t) => {
-  const secretId = 'canary-secret-id';
-  const issue = await useIssuer(t, await useSetUpVault(t), { secretId });
-  await assert.rejects(issue(), (error: Error) => !JSON.stringify([error.message, error]).includes(secretId));
 });
 
 test('rotates under load without one failed read', async (t) => {

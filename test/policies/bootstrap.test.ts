@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { Secret } from '../../broker/domain/secret.ts';
 import { tokenLogin } from '../../broker/vault/login.ts';
-import { applyBootstrap, type BootstrapStep, planBootstrap } from '../../vault-policies/bootstrap.ts';
+import { applyBootstrap, planBootstrap } from '../../vault-policies/bootstrap.ts';
 import { layout, type VaultLayout } from '../../vault-policies/layout.ts';
 import { policyText } from '../../vault-policies/policy-text.ts';
+import type { FoundStep } from '../../vault-policies/steps.ts';
 import { useVault } from '../support/vault.ts';
 import { useVaultFront } from '../support/vault-front.ts';
 import { connect, createToken } from '../support/vault-set-up.ts';
@@ -18,7 +19,7 @@ async function useEmptyPlace(t: TestContext) {
   return { address, rootToken, names, operator, writes };
 }
 
-const actions = (steps: readonly BootstrapStep[]) => [...new Set(steps.map(({ action }) => action))];
+const actions = (steps: readonly FoundStep[]) => [...new Set(steps.map(({ action }) => action))];
 
 test('a dry run on an empty Vault lists every step as missing, and writes nothing', async (t) => {
   const { operator, names, writes } = await useEmptyPlace(t);
@@ -39,7 +40,7 @@ test('the second run finds all as it should be and writes nothing', async (t) =>
 
 test('each step is told once it is done, in the order of the answer', async (t) => {
   const { operator, names } = await useEmptyPlace(t);
-  const told: BootstrapStep[] = [];
+  const told: FoundStep[] = [];
   const done = await applyBootstrap(operator, names, (step) => told.push(step));
   assert.deepEqual(told, done);
 });

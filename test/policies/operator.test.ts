@@ -11,7 +11,8 @@ import { createCertificateAuthority } from '../../broker/vault/server-certificat
 import { createTenantKeys } from '../../broker/vault/tenant-keys.ts';
 import { createKeyAndCsr } from '../../identity/svid.ts';
 import { applyBootstrap, planBootstrap } from '../../vault-policies/bootstrap.ts';
-import { addWorkload, issueCredential } from '../../vault-policies/credentials.ts';
+import { issueCredential } from '../../vault-policies/credentials.ts';
+import { addWorkload } from '../../vault-policies/workloads.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
 
 const vault = await useSetUpVault({ after });

@@ -4,8 +4,9 @@ import { z } from 'zod';
 import { Secret } from '../../broker/domain/secret.ts';
 import { createCertificateAuthority } from '../../broker/vault/server-certificate.ts';
 import { createKeyAndCsr, readSvid, verifySvid } from '../../identity/svid.ts';
-import { addWorkload, issueCredential } from '../../vault-policies/credentials.ts';
+import { issueCredential } from '../../vault-policies/credentials.ts';
 import { workloadSpiffeId } from '../../vault-policies/layout.ts';
+import { addWorkload } from '../../vault-policies/workloads.ts';
 import { connect, useSetUpVault } from '../support/vault-set-up.ts';
 
 const vault = await useSetUpVault({ after });

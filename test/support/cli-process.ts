@@ -43,8 +43,11 @@ export async function runHere(env: NodeJS.ProcessEnv, ...words: readonly string[
     vault: {
       plan: others,
       apply: others,
+      planLogin: others,
+      applyLogin: others,
       addWorkload: others,
       issueCredential: others,
+      issueWrappedCredential: others,
       destroyTenantKey: others,
       tenantKeyPath: others,
     },

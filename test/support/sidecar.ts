@@ -3,8 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { loadConfig } from '../../sidecar/config.ts';
 import type { Facts, Log } from '../../sidecar/log.ts';
 import { type Sidecar, type SidecarDependencies, startSidecar } from '../../sidecar/sidecar.ts';
-import { addWorkload } from '../../vault-policies/credentials.ts';
 import { workloadSpiffeId } from '../../vault-policies/layout.ts';
+import { addWorkload } from '../../vault-policies/workloads.ts';
 import { atEnd, type Scope } from './scope.ts';
 import { credentialFiles, type SetUpVault } from './vault-set-up.ts';
 
@@ -58,7 +58,7 @@ export async function sidecarEnvironment(scope: Scope, parts: SidecarParts): Pro
     VAULT_ADDR: vault.address,
     SIDECAR_VAULT_ROLE_ID_FILE: files.roleIdFile,
     SIDECAR_VAULT_SECRET_ID_FILE: files.secretIdFile,
-    SIDECAR_VAULT_APPROLE_MOUNT: mounts.approle,
+    SIDECAR_VAULT_AUTH_MOUNT: mounts.approle,
     SIDECAR_VAULT_PKI_MOUNT: mounts.pki,
     SIDECAR_LISTEN: '127.0.0.1:0',
     SIDECAR_OPERATIONS_LISTEN: '127.0.0.1:0',

@@ -2,10 +2,10 @@ import { parseSpiffeId } from '../../identity/spiffe-id.ts';
 import type { GetAccessTokenRequest, GetAccessTokenResponse } from '../../proto/load.ts';
 import { type BrokerConnection, createBrokerConnector } from '../../sidecar/broker-connection.ts';
 import { createSvidIssuer } from '../../sidecar/svid-issuer.ts';
-import { createVaultLogin } from '../../sidecar/vault/login/approle.ts';
+import { createAppRoleLogin, secretIdFrom } from '../../sidecar/vault/login/approle.ts';
 import { createVaultRequest } from '../../sidecar/vault/request.ts';
-import { addWorkload } from '../../vault-policies/credentials.ts';
 import { brokerSpiffeId, workloadSpiffeId } from '../../vault-policies/layout.ts';
+import { addWorkload } from '../../vault-policies/workloads.ts';
 import { atEnd, type Scope } from './scope.ts';
 import { credentialFiles } from './vault-set-up.ts';
 import type { World } from './world.ts';
@@ -28,12 +28,10 @@ export async function useWorkload(
   const { mounts, trustDomain } = vault.layout;
   await addWorkload(vault.operator, vault.layout, name);
   const request = createVaultRequest({ address: new URL(vault.address), namespace: undefined, caFile: undefined });
+  const { roleIdFile, secretIdFile } = await credentialFiles(scope, vault.operator, vault.layout, name);
   const issue = createSvidIssuer({
     vault: request,
-    login: createVaultLogin(request, {
-      mount: mounts.approle,
-      ...(await credentialFiles(scope, vault.operator, vault.layout, name)),
-    }),
+    login: createAppRoleLogin(request, { mount: mounts.approle, roleIdFile, secretId: secretIdFrom(secretIdFile) }),
     pkiMount: mounts.pki,
     pkiRole: 'workload',
     spiffeId: parseSpiffeId(workloadSpiffeId(trustDomain, name)),

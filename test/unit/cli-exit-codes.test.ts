@@ -24,8 +24,11 @@ async function failing(t: TestContext, code: ErrorCode, url: string): Promise<Re
     vault: {
       plan: fail,
       apply: fail,
+      planLogin: fail,
+      applyLogin: fail,
       addWorkload: fail,
       issueCredential: fail,
+      issueWrappedCredential: fail,
       destroyTenantKey: fail,
       tenantKeyPath: fail,
     },

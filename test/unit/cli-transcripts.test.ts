@@ -38,6 +38,11 @@ const vault: VaultCommands = {
     for (const step of steps) onStep(step);
     return steps;
   },
+  planLogin: async () => steps,
+  applyLogin: async (_login, onStep) => {
+    for (const step of steps) onStep(step);
+    return steps;
+  },
   addWorkload: async (name) => ({ action: 'create', spiffeId: `spiffe://token-broker.internal/workload/${name}` }),
   destroyTenantKey: async () => undefined,
   tenantKeyPath: async (tenant) => `transit/keys/tenant-${tenant}`,
@@ -45,6 +50,7 @@ const vault: VaultCommands = {
     if (role !== 'uploader') throw new BrokerError('NOT_FOUND', { detail: `there is no AppRole role ${role}` });
     return { roleId: 'role-id-1', secretId: new Secret('canary-secret-id') };
   },
+  issueWrappedCredential: async () => ({ roleId: 'role-id-1', wrappingToken: new Secret('canary-wrapping-token') }),
 };
 
 /** What a prune finds. */

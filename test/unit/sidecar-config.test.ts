@@ -28,7 +28,12 @@ test('reads the least that must be said, with defaults for the rest', () => {
   assert.deepEqual(config.listen, { host: '127.0.0.1', port: 7070 });
   assert.deepEqual(config.operationsListen, { host: '127.0.0.1', port: 7071 });
   assert.deepEqual(config.pki, { mount: 'pki-workloads', role: 'workload' });
-  assert.equal(config.appRole.mount, 'approle');
+  assert.deepEqual(config.login, {
+    method: 'approle',
+    mount: 'approle',
+    roleIdFile: '/run/secrets/role-id',
+    secretId: { file: '/run/secrets/secret-id' },
+  });
   assert.equal(config.gceChannels.size, 0);
 });
 
@@ -51,10 +56,10 @@ test('reports every problem at once', () => {
       'SIDECAR_BROKER_ADDR',
       'SIDECAR_SPIFFE_ID',
       'VAULT_ADDR',
-      'SIDECAR_VAULT_ROLE_ID_FILE',
-      'SIDECAR_VAULT_SECRET_ID_FILE',
       'SIDECAR_LISTEN',
       'SIDECAR_LISTNE',
+      'SIDECAR_VAULT_ROLE_ID_FILE',
+      'neither',
     ],
   );
 });
@@ -81,6 +86,8 @@ const refused: readonly [name: string, value: string, problem: RegExp][] = [
   ['VAULT_ADDR', 'file:///etc/passwd', /is not an http or https URL/],
   ['VAULT_CACERT', '', /is empty/],
   ['SIDECAR_VAULT_PKI_MOUNT', '../sys', /is not a path of a mount/],
+  ['SIDECAR_VAULT_AUTH', 'ldap', /is not one of approle, kubernetes, jwt, cert, token/],
+  ['SIDECAR_VAULT_AUTH_MOUNT', '../sys', /is not a path of a mount/],
   ['SIDECAR_VAULT_SECRET_ID', 'in-the-open', /is not a setting of the sidecar/],
 ];
 
@@ -91,3 +98,96 @@ for (const [name, value, problem] of refused)
     assert.match(problems[0] ?? '', problem);
     assert.ok(problems[0]?.startsWith(`${name} `));
   });
+
+const { SIDECAR_VAULT_ROLE_ID_FILE: _roleId, SIDECAR_VAULT_SECRET_ID_FILE: _secretId, ...without } = least;
+
+const chosen: readonly [settings: Record<string, string>, login: object, pkiRole: string][] = [
+  [
+    { SIDECAR_VAULT_AUTH: 'kubernetes', SIDECAR_VAULT_ROLE: 'uploads', SIDECAR_VAULT_JWT_FILE: '/run/token' },
+    { method: 'kubernetes', mount: 'kubernetes-workloads', role: 'uploads', jwtFile: '/run/token' },
+    'workload-kubernetes',
+  ],
+  [
+    {
+      SIDECAR_VAULT_AUTH: 'jwt',
+      SIDECAR_VAULT_AUTH_MOUNT: 'jwt/one',
+      SIDECAR_VAULT_ROLE: 'uploads',
+      SIDECAR_VAULT_JWT_FILE: '/run/token',
+      SIDECAR_VAULT_PKI_ROLE: 'mine',
+    },
+    { method: 'jwt', mount: 'jwt/one', role: 'uploads', jwtFile: '/run/token' },
+    'mine',
+  ],
+  [
+    {
+      SIDECAR_VAULT_AUTH: 'cert',
+      SIDECAR_VAULT_ROLE: 'uploads',
+      SIDECAR_VAULT_CLIENT_CERT_FILE: '/run/tls.crt',
+      SIDECAR_VAULT_CLIENT_KEY_FILE: '/run/tls.key',
+    },
+    {
+      method: 'cert',
+      mount: 'cert-workloads',
+      role: 'uploads',
+      certificateFile: '/run/tls.crt',
+      keyFile: '/run/tls.key',
+    },
+    'workload-cert',
+  ],
+  [
+    { SIDECAR_VAULT_AUTH: 'token', SIDECAR_VAULT_TOKEN_FILE: '/run/vault-token' },
+    { method: 'token', tokenFile: '/run/vault-token' },
+    'workload',
+  ],
+  [
+    {
+      SIDECAR_VAULT_ROLE_ID_FILE: '/run/role-id',
+      SIDECAR_VAULT_WRAPPED_SECRET_ID_FILE: '/run/wrapped',
+      SIDECAR_VAULT_SECRET_ID_KEPT_IN: '/run/kept',
+    },
+    {
+      method: 'approle',
+      mount: 'approle',
+      roleIdFile: '/run/role-id',
+      secretId: { wrappedFile: '/run/wrapped', keptIn: '/run/kept' },
+    },
+    'workload',
+  ],
+];
+
+for (const [set, login, pkiRole] of chosen)
+  test(`logs in as it is told: ${JSON.stringify(Object.values(set))}`, () => {
+    const config = loadConfig({ ...without, ...set });
+    assert.deepEqual(config.login, login);
+    assert.equal(config.pki.role, pkiRole);
+  });
+
+test('tells all at once which settings of the login are missing, and which are another method’s', () => {
+  const problems = problemsOf({
+    ...least,
+    VAULT_ADDR: 'http://vault.example.com:8200',
+    SIDECAR_VAULT_AUTH: 'cert',
+    SIDECAR_VAULT_JWT_FILE: '/run/token',
+    SIDECAR_LISTEN: '0.0.0.0:1',
+  });
+  assert.deepEqual(
+    problems.map((problem) => problem.split(';')[0]),
+    [
+      'SIDECAR_LISTEN is not a loopback address with a port, for example 127.0.0.1:7070',
+      'SIDECAR_VAULT_ROLE is not set',
+      'SIDECAR_VAULT_CLIENT_CERT_FILE is not set',
+      'SIDECAR_VAULT_CLIENT_KEY_FILE is not set',
+      'SIDECAR_VAULT_ROLE_ID_FILE is not for SIDECAR_VAULT_AUTH=cert',
+      'SIDECAR_VAULT_SECRET_ID_FILE is not for SIDECAR_VAULT_AUTH=cert',
+      'SIDECAR_VAULT_JWT_FILE is not for SIDECAR_VAULT_AUTH=cert',
+      'VAULT_ADDR is not https, which SIDECAR_VAULT_AUTH=cert needs',
+    ],
+  );
+});
+
+test('a secret id comes in clear or wrapped, not both, and only a wrapped one is kept', () => {
+  const both = problemsOf({ ...least, SIDECAR_VAULT_WRAPPED_SECRET_ID_FILE: '/run/wrapped' });
+  assert.match(both.join(), /both set/);
+  const kept = problemsOf({ ...least, SIDECAR_VAULT_SECRET_ID_KEPT_IN: '/run/kept' });
+  assert.match(kept.join(), /without SIDECAR_VAULT_WRAPPED_SECRET_ID_FILE/);
+});
