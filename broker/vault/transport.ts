@@ -51,6 +51,8 @@ export function createTransport(settings: { readonly address: string; readonly c
         const fail = (error: unknown) => reject(signal.aborted ? signal.reason : error);
         const request = open(url, { method, agent, signal, headers: { ...headers, ...contentHeaders(body) } });
         request.on('error', fail);
+        // Also where there was neither an answer nor an error: Node closes a connection that is switched to another protocol (101).
+        request.on('close', () => fail(new Error('the connection was closed without an answer')));
         request.on('response', (response) => {
           const chunks: Buffer[] = [];
           response.on('data', (chunk: Buffer) => chunks.push(chunk));

@@ -57,6 +57,8 @@ export function createNotificationReceiver(settings: ReceiverSettings): Notifica
       resolve(verdictOn(answer));
     });
     sent.on('error', (error) => resolve({ problem: signal.aborted ? 'timed_out' : problemOf(error) }));
+    // Also where there was neither an answer nor an error: Node closes a connection that is switched to another protocol (101).
+    sent.on('close', () => resolve({ problem: 'unreachable' }));
     sent.end(body);
     return promise;
   }

@@ -48,6 +48,14 @@ test('a message goes to an address that is allowed, signed with each secret', as
   assert.deepEqual(signersOf({ ...message, body: '{}' }, [former, signingSecret]), []);
 });
 
+test('an answer that is none (101) ends the try as well', async (t) => {
+  const { webhook, receiver } = await useNamed(t, nameServer([here]), ['127.0.0.0/8']);
+  webhook.answerWith(({ socket }) => {
+    socket?.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n');
+  });
+  assert.deepEqual(await receiver.send(outgoing), { problem: 'unreachable' });
+});
+
 for (const address of [
   { address: '127.0.0.1', family: 4 },
   { address: '10.1.2.3', family: 4 },

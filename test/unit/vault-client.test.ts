@@ -99,6 +99,14 @@ test('a server that stops in the middle of its answer is left at the deadline', 
   assert.equal(failure.kind, 'timed_out');
 });
 
+test('a server that answers by another protocol is told as unreachable', async (t) => {
+  const { address } = await useServer(t, ({ socket }) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n');
+  });
+  const failure = await failureOf(useClient(t, { address }).send(read));
+  assert.equal(failure.kind, 'unreachable');
+});
+
 test('a caller who aborts gets the reason of the abort', async (t) => {
   const controller = new AbortController();
   const { address } = await useServer(t, () => controller.abort(new Error('the caller left')));
