@@ -85,7 +85,8 @@ export function createBulwark(options: {
   const { failures, firstOpenMs, longestOpenMs, now } = options;
   const slots = bulkhead(options.slots, Number.POSITIVE_INFINITY);
   const breaker = circuitBreaker(handleWhen(options.isOutage), {
-    halfOpenAfter: 0,
+    // The library measures by the wall clock, which may be set back: `standing` says when to ask again, and nobody else.
+    halfOpenAfter: Number.NEGATIVE_INFINITY,
     breaker: new ConsecutiveBreaker(failures),
   });
   let breaks = 0;
