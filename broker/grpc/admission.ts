@@ -1,7 +1,7 @@
 /** Lets a call in: who makes it, and that they are on record. */
 import { asBrokerError, type BrokerError } from '../errors.ts';
 import type { RecordLogin } from '../flow/record-login.ts';
-import type { IdentifyPeer, Peer, PeerCall } from './peer.ts';
+import { hostOf, type IdentifyPeer, type Peer, type PeerCall } from './peer.ts';
 
 export interface Admission {
   /** Throws UNAUTHENTICATED, AUDIT_UNAVAILABLE. */
@@ -27,7 +27,7 @@ export interface AdmissionDeps {
 export function createAdmission(deps: AdmissionDeps): Admission {
   const recordDenied = (call: PeerCall, refusal: BrokerError) =>
     deps.recordDeniedIdentity({
-      ip: call.getPeer(),
+      ip: hostOf(call.getPeer()),
       requestId: deps.newRequestId(),
       detail: refusal.detail ?? refusal.code,
     });

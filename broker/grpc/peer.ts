@@ -69,7 +69,7 @@ function unauthenticated(detail: string): BrokerError {
 }
 
 /** `10.0.0.7:41234` or `[::1]:41234` without the port. */
-function hostOf(peer: string): string | undefined {
+export function hostOf(peer: string): string | undefined {
   const host = peer.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
   return host === '' || host === 'unknown' ? undefined : host;
 }

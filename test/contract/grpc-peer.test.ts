@@ -56,7 +56,7 @@ async function usePeer(t: TestContext, trustDomain?: string) {
       identityClock: real,
       onSubscriptionEnded: () => undefined,
       recordLogin: async () => {},
-      recordDeniedIdentity: async ({ detail }) => void denied.push(detail),
+      recordDeniedIdentity: async ({ detail, ip }) => void denied.push(`${ip}: ${detail}`),
       newRequestId: () => 'request',
       onAnswered: () => undefined,
       onFault: fail,
@@ -101,7 +101,7 @@ test('a certificate that ends is refused on a connection that stays open', async
 test('a workload of another trust domain is refused, and put on record', async (t) => {
   const { call, denied } = await usePeer(t, 'elsewhere.example');
   await assert.rejects(call(), { code: 'UNAUTHENTICATED' });
-  assert.match(denied[0] ?? '', /another trust domain/);
+  assert.match(denied[0] ?? '', /^127\.0\.0\.1: .* another trust domain/, 'the source of a refusal has no port');
 });
 
 test('a session is never resumed: each connection proves its certificate anew', async (t) => {
