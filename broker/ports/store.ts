@@ -104,6 +104,13 @@ export interface StoredRotation extends RotatedGrant {
   readonly receivedAt: Date;
 }
 
+/** A person as channels name them: by subject as the owner, by principals as admins, by the tenants that they administer. */
+export interface AdministeredBy {
+  readonly subject: string;
+  readonly principals: readonly string[];
+  readonly tenants: readonly string[];
+}
+
 /** The access token that came with the consent (or with the refresh that finished its checks). */
 export type FirstToken = Omit<RefreshSuccess, 'rotated' | 'refreshTokenPrefixHash'>;
 
@@ -146,7 +153,12 @@ export interface Store {
     /** Throws ALREADY_EXISTS where the tenant has a channel of that name. */
     create(channel: Channel, record: AuditRecord): Promise<void>;
     find(id: string): Promise<Channel | undefined>;
-    list(filter: { readonly tenant?: string; readonly state?: ChannelState }): Promise<readonly Channel[]>;
+    /** In the order of tenant and name; of those that a person administers, where one is named. */
+    list(filter: {
+      readonly tenant?: string;
+      readonly state?: ChannelState;
+      readonly administeredBy?: AdministeredBy;
+    }): Promise<readonly Channel[]>;
     /** What decides about releases, for many at once; those that are not there are left out. */
     standings(ids: readonly string[]): Promise<readonly ChannelStanding[]>;
     /**

@@ -23,11 +23,20 @@ export function createChannels(
       return row && toChannel(row);
     },
 
-    async list({ tenant, state }) {
+    async list({ tenant, state, administeredBy: person }) {
       const rows = await database.run((db) => {
         let query = db.selectFrom('channels').selectAll();
         if (tenant !== undefined) query = query.where('tenant', '=', tenant);
         if (state !== undefined) query = query.where('state', '=', state);
+        if (person !== undefined) {
+          query = query.where((row) =>
+            row.or([
+              row('owner', '=', person.subject),
+              row('tenant', '=', sql<string>`any(${person.tenants})`),
+              sql<boolean>`admins && ${person.principals}::text[]`,
+            ]),
+          );
+        }
         return query.orderBy('tenant').orderBy('name').execute();
       });
       return rows.map(toChannel);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { AdministeredBy } from '../../broker/ports/store.ts';
 import { useStore } from '../support/store.ts';
 import {
   aChannel,
@@ -57,6 +58,26 @@ test('lists channels by tenant and by state, ordered by name', async (t) => {
   assert.deepEqual(await ids({}), ['ch_1', 'ch_2', 'ch_3']);
   assert.deepEqual(await ids({ tenant: 'acme' }), ['ch_1', 'ch_2']);
   assert.deepEqual(await ids({ tenant: 'acme', state: 'active' }), ['ch_2']);
+});
+
+test('lists for a person what names them as owner or admin, and all of the tenants that they administer', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store, aChannel({ admins: [] }), aChannel({ id: 'ch_2', name: 'two', owner: 'bob' }));
+  await store.tenants.create({ name: 'other', admins: [], createdAt: start }, aRecord('tenant.create'));
+  await store.channels.create(
+    aChannel({ id: 'ch_3', tenant: 'other', owner: 'bob', admins: [] }),
+    aRecord('channel.add'),
+  );
+  const ids = async (person: Partial<AdministeredBy>, filter: { tenant?: string } = {}) => {
+    const administeredBy = { subject: 'nobody', principals: [], tenants: [], ...person };
+    return (await store.channels.list({ ...filter, administeredBy })).map((channel) => channel.id);
+  };
+  assert.deepEqual(await ids({}), []);
+  assert.deepEqual(await ids({ subject: 'alice' }), ['ch_1']);
+  assert.deepEqual(await ids({ principals: ['user:nobody', 'group:video'] }), ['ch_2']);
+  assert.deepEqual(await ids({ tenants: ['other'] }), ['ch_3']);
+  assert.deepEqual(await ids({ subject: 'bob' }), ['ch_2', 'ch_3']);
+  assert.deepEqual(await ids({ subject: 'bob' }, { tenant: 'other' }), ['ch_3']);
 });
 
 test('refuses a taken name and records nothing', async (t) => {
