@@ -21,6 +21,8 @@ const mostRemembered = 10_000;
 /** The end of another broker's refresh is told by the outbox; where that is silent, one looks. */
 const lookEveryMs = 1_000;
 const mostLooks = claimMs / lookEveryMs;
+/** As long as a row is locked by a transaction that is about something else, or a little longer. */
+const lockedMs = 50;
 
 export interface RefreshChannel {
   /**
@@ -104,13 +106,17 @@ export function createRefreshChannel(deps: {
     throw inProgress();
   }
 
-  /** Waits until another broker's refresh ends, or for a while. */
+  /** Waits until another broker's refresh ends, or for a while; for a moment where nobody refreshes and the row was locked. */
   async function otherRefresh(id: string, now: Date): Promise<void> {
     const wait = new AbortController();
     // Before the row says that somebody waits: the end may be told at once.
     waits.set(id, wait);
-    if (await store.channels.awaitRefresh(id, now)) await sleep(lookEveryMs, wait.signal);
-    if (waits.get(id) === wait) waits.delete(id);
+    try {
+      const runs = await store.channels.awaitRefresh(id, now);
+      await sleep(runs ? lookEveryMs : lockedMs, wait.signal);
+    } finally {
+      if (waits.get(id) === wait) waits.delete(id);
+    }
   }
 
   /** Throws where the channel has ended meanwhile; undefined where it is to be refreshed still. */

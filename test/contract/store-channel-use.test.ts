@@ -1,7 +1,10 @@
 /** What readers leave behind in the table of channels, and what a wrong clock did. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ChannelChange } from '../../broker/ports.ts';
+import { Secret } from '../../broker/domain/secret.ts';
+import { createRefreshChannel } from '../../broker/flow/refresh-channel.ts';
+import { createRefreshFlights } from '../../broker/flow/refresh-flights.ts';
+import type { AccessTokenCache, CachedToken, ChannelChange } from '../../broker/ports.ts';
 import { until } from '../support/poll.ts';
 import { atEnd } from '../support/scope.ts';
 import { useStore } from '../support/store.ts';
@@ -35,6 +38,41 @@ test('waits for no row that somebody has locked, and asks for it again; a channe
     assert.deepEqual((await store.channels.noteUse(used, hourMs)).toSorted(), ['ch_2', 'ch_gone']);
   });
   assert.deepEqual((await store.channels.noteUse(used, hourMs)).toSorted(), ['ch_1', 'ch_2', 'ch_gone']);
+});
+
+test('a reader waits where somebody else’s transaction has locked the row, and refreshes after it', async (t) => {
+  const { store, database } = await useStore(t);
+  await fill(store, anActiveChannel());
+  const [locked, unlock] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const holding = database.transaction(async (trx) => {
+    await trx.selectFrom('channels').select('id').where('id', '=', 'ch_1').forUpdate().execute();
+    locked.resolve();
+    await unlock.promise;
+  });
+  await locked.promise;
+  const token: CachedToken = { accessToken: new Secret('ya29.new'), expiresAt: minute(60) };
+  let waits = 0;
+  const refreshes = createRefreshChannel({
+    store,
+    cache: {} as AccessTokenCache,
+    clock: { now: () => minute(0) },
+    runClaim: async () => token,
+    flights: createRefreshFlights(),
+    replica: 'test',
+    sleep: async () => {
+      waits += 1;
+      if (waits < 3) return;
+      unlock.resolve();
+      await holding;
+    },
+  });
+  try {
+    const caller = { kind: 'scheduler', requestId: 'r' } as const;
+    assert.equal(await refreshes.refresh(caller, 'ch_1', new AbortController().signal), token);
+    assert.equal(waits, 3);
+  } finally {
+    unlock.resolve();
+  }
 });
 
 test('tells the end of a refresh that somebody waits for, and of no other', async (t) => {
