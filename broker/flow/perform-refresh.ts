@@ -33,6 +33,7 @@ import { createEndGrant, createWhyEnded } from './end-grant.ts';
 import type { OAuthClientIncidents } from './oauth-client-incidents.ts';
 import { isProofDue, type PlanRefresh } from './plan-refresh.ts';
 import { createProveChannel, missingOf } from './prove-channel.ts';
+import { claimMs } from './refresh-channel.ts';
 import { type EndingVerdict, isExplained, RefreshRefused, verdicts, wantsConfirmation } from './refresh-verdict.ts';
 
 /** A proof that YouTube did not answer is tried again after this: it is a day's worth, and one unit of quota. */
@@ -48,6 +49,8 @@ export interface RefreshDeps {
   readonly clock: Clock;
   /** When a channel is refreshed next. */
   readonly planRefresh: PlanRefresh;
+  /** The name of this replica. */
+  readonly replica: string;
   /** From 0 to 1. */
   readonly randomFraction: () => number;
   /** Waits before a confirming question. */
@@ -101,7 +104,7 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
       const { tokens } = outcome;
       const token = await succeeded(caller, claim, tokens, refreshToken, place);
       onRefreshed('ok');
-      return { token, tokens, client, refreshToken: tokens.refreshToken ?? refreshToken };
+      return { token, tokens };
     } catch (error) {
       if (error instanceof RefreshRefused) throw error;
       const fault = asBrokerError(error);
@@ -248,23 +251,29 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
   }
 
   /** Throws what a reader is to be told where the proof ends the grant that was just refreshed. */
-  async function prove(caller: Caller, claim: RefreshClaim, refreshed: Refreshed): Promise<void> {
-    const { client, tokens, refreshToken } = refreshed;
-    const askAgain = async () => {
-      const grant = { ...claim.grant, ...tokenNames(refreshToken) };
-      const place = await spool.prepare(claim.channel.tenant);
-      const outcome = await google.refresh(client, refreshToken, grant.dpopKeyVersion);
-      if (!outcome.ok) return undefined;
-      // It may have brought a new refresh token.
-      await succeeded(caller, { ...claim, grant }, outcome.tokens, refreshToken, place);
-      return outcome.tokens;
-    };
-    const proof = await proveChannel(caller, claim, tokens, askAgain);
+  async function prove(caller: Caller, claim: RefreshClaim, { tokens }: Refreshed): Promise<void> {
+    const proof = await proveChannel(caller, claim, tokens, () => refreshAgain(caller, claim));
     if (proof === 'unanswered') {
       const again = new Date(clock.now().getTime() + proveAgainMs);
       await store.channels.proveFrom(claim, again);
     }
     if (typeof proof !== 'string') throw new BrokerError(proof.told, { detail: `the proof found ${proof.reason}` });
+  }
+
+  /**
+   * A refresh like any other, under a claim of its own, since the first one has ended its claim. Undefined where another
+   * broker has claimed the channel meanwhile, and where it fails for now; throws where the grant has ended by it.
+   */
+  async function refreshAgain(caller: Caller, { channel }: RefreshClaim): Promise<TokenResponse | undefined> {
+    const now = clock.now();
+    const lease = { now, until: new Date(now.getTime() + claimMs), owner: deps.replica };
+    const claim = await store.channels.claim(channel.id, lease);
+    try {
+      return claim && (await refresh(caller, claim)).tokens;
+    } catch (error) {
+      if (asBrokerError(error).row.retry) return undefined;
+      throw error;
+    }
   }
 
   /** Vault, PostgreSQL or our own fault: the claim is given back with a later due time where PostgreSQL still answers. */
@@ -282,13 +291,10 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
   }
 }
 
-/** What a refresh brought, with what a proof of it asks again by. */
+/** What a refresh brought. */
 interface Refreshed {
   readonly token: CachedToken;
   readonly tokens: TokenResponse;
-  readonly client: StoredOAuthClient;
-  /** The present one. */
-  readonly refreshToken: Secret<string>;
 }
 
 /** A reader does not wait for YouTube: a proof that is due stays so, for the scheduler's next refresh. */

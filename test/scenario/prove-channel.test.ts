@@ -1,6 +1,7 @@
 /** The daily proof: scopes that were taken back and another YouTube channel are found, twice before they are believed. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import pg from 'pg';
 import { refreshTokenHash } from '../../broker/domain/identifier.ts';
 import { Secret } from '../../broker/domain/secret.ts';
 import { createTenantKeys } from '../../broker/vault/tenant-keys.ts';
@@ -39,6 +40,17 @@ describe('the daily proof', () => {
     const { state, reason } = await world.channel(id);
     return [state, reason];
   };
+
+  /** How often the channel was claimed. */
+  async function claimsOf(id: string): Promise<number> {
+    const database = new pg.Client({ connectionString: world.databaseUrl });
+    await database.connect();
+    const { rows } = await database.query<{ claim_fence: number }>('select claim_fence from channels where id = $1', [
+      id,
+    ]);
+    await database.end();
+    return rows[0]?.claim_fence ?? 0;
+  }
 
   /** The next day comes, and with it everybody's proof. */
   async function nextDay(): Promise<void> {
@@ -167,12 +179,18 @@ describe('the daily proof', () => {
     await regrant(id, email, 'openid email https://www.googleapis.com/auth/youtube.readonly');
     const requests = countRefreshes(email);
     const lists = countLists(email);
+    const before = await claimsOf(id);
     // At the first refresh that is answered so, not only the next day.
     await world.broker.refreshDue();
     await world.broker.refreshDue();
     assert.deepEqual(await stateOf(id), ['needs_reconsent', 'scope_reduced']);
     assert.equal(lists.hits(), 0, 'no quota is spent on what is known');
     assert.equal(requests.hits(), 3, 'the refresh that saw it, the proof, and its second question');
+    assert.equal(
+      await claimsOf(id),
+      before + 3,
+      'each under a claim of its own, so that no other broker asks meanwhile',
+    );
     const records = await world.store.audit.list({ channel: id, limit: 20 });
     const record = records.find(({ action }) => action === 'channel.state');
     assert.deepEqual(record?.facts.missingScopes, ['https://www.googleapis.com/auth/youtube.upload']);
