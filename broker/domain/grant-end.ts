@@ -24,6 +24,9 @@ export const reasonsTold: Readonly<Record<string, StateReason>> = {
   'account-disabled': 'account_disabled',
 };
 
+/** What a proof found of the account, with a token that Google took: a newer refresh token changes nothing of it. */
+export const reasonsProven: readonly StateReason[] = ['scope_reduced', 'channel_drift'];
+
 /** What is known of a grant that Google takes for dead. */
 export interface GrantEvidence {
   readonly grant: Pick<Grant, 'consentedAt' | 'lastRefreshAt' | 'refreshTokenExpiresAt' | 'securityEvent'>;

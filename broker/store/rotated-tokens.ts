@@ -1,4 +1,5 @@
 import type { Transaction } from 'kysely';
+import { reasonsProven } from '../domain/grant-end.ts';
 import { BrokerError } from '../errors.ts';
 import type { Store, StoredRotation } from '../ports.ts';
 import type { Database } from './database.ts';
@@ -31,8 +32,9 @@ async function onChannel(trx: Transaction<Schema>, rotated: StoredRotation): Pro
     .forUpdate()
     .executeTakeFirst();
   if (!held) return false;
-  // The verdict was about the token that this one replaces.
-  const now = held.state === 'needs_reconsent' ? ({ state: 'active', reason: 'newer_token_stored' } as const) : held;
+  // The verdict was about the token that this one replaces, unless a proof gave it.
+  const revives = held.state === 'needs_reconsent' && !reasonsProven.includes(held.reason);
+  const now = revives ? ({ state: 'active', reason: 'newer_token_stored' } as const) : held;
   await trx
     .updateTable('channels')
     .set({

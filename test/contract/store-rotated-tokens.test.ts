@@ -34,6 +34,15 @@ test('a channel that was thought dead lives again with its newer token, due at o
   assert.deepEqual(channel?.grant?.refreshDueAt, minute(20));
 });
 
+test('a channel that a proof has ended takes its newer token and stays as it is', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store, anActiveChannel({ state: 'needs_reconsent', reason: 'channel_drift' }));
+  await store.channels.rotateToken(rotation, aRotationRecord());
+  const channel = await store.channels.find('ch_1');
+  assert.deepEqual([channel?.state, channel?.reason], ['needs_reconsent', 'channel_drift']);
+  assert.equal(channel?.grant?.refreshTokenHash, 'hash-newer');
+});
+
 test('a blocked channel takes its newer token and stays blocked', async (t) => {
   const { store } = await useStore(t);
   await fill(store, anActiveChannel({ state: 'blocked', reason: 'admin_policy_enforced' }));
