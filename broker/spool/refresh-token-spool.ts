@@ -66,7 +66,9 @@ export async function openRefreshTokenSpool(deps: {
   }
 
   for (const name of await openDirectory(directory)) {
-    const file = readSealedToken(await readFile(join(directory, name), 'utf8'));
+    const text = await readUnlessGone(join(directory, name));
+    if (text === undefined) continue;
+    const file = readSealedToken(text);
     if (file) waiting.set(name, entryOf(name, file.channel));
     else log.error({ directory, name }, 'a file in the spool of refresh tokens is not one of ours; it is left alone');
   }
