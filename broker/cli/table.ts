@@ -43,7 +43,10 @@ function fit(rows: readonly (readonly string[])[], width: number): readonly numb
   return widths;
 }
 
-/** Names come from people: no control character of theirs reaches the terminal. */
+/**
+ * Names come from people: no control character of theirs reaches the terminal, nor one that turns the direction of what
+ * stands beside it, so that a title cannot look like another column.
+ */
 export function printable(text: string): string {
-  return stripVTControlCharacters(text).replaceAll(/\p{Cc}/gu, ' ');
+  return stripVTControlCharacters(text).replaceAll(/[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu, ' ');
 }

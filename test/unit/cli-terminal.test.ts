@@ -9,7 +9,7 @@ import { CliError } from '../../broker/cli/cli-error.ts';
 import { writeCredential } from '../../broker/cli/credential-files.ts';
 import { createOutput } from '../../broker/cli/output.ts';
 import { readSecret } from '../../broker/cli/secret-input.ts';
-import { renderTable } from '../../broker/cli/table.ts';
+import { printable, renderTable } from '../../broker/cli/table.ts';
 import { Secret } from '../../broker/domain/secret.ts';
 import { useFolder } from '../support/scope.ts';
 
@@ -27,6 +27,10 @@ test('a table for a file is as wide as its cells', () => {
 test('no control character of a title reaches the terminal', () => {
   const table = renderTable(['title'], [['evil\u001b[2J\u001b]0;owned\u0007\rname']], 80);
   assert.doesNotMatch(table, /[^\P{Cc}\n]/u);
+});
+
+test('no title turns the direction of what stands beside it, or begins a line of its own', () => {
+  assert.equal(printable('a\u202Eb\u2066c\u2028d'), 'a b c d');
 });
 
 function terminal(isTTY: boolean) {
