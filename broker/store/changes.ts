@@ -68,7 +68,7 @@ async function follow(
       listener.hears();
       failures = 0;
       while (!stopping.aborted) {
-        await Promise.race([noted.next(stopping), connection.broken]);
+        await noted.next(stopping);
         if (!stopping.aborted) seen = await deliver(connection, listener, seen);
       }
     } catch (error) {
@@ -82,16 +82,19 @@ async function follow(
   }
 }
 
-/** Remembers notifications that come while nobody waits for one. */
+/** Remembers notifications that come while nobody waits for one, and that the connection broke: the next look meets it. */
 function noteBook(connection: DedicatedConnection) {
   let noted = false;
   let wake = () => {};
-  connection.onNotification(() => {
+  const note = () => {
     noted = true;
     wake();
-  });
+  };
+  connection.onNotification(note);
+  // Once and not at each look: a promise keeps whoever waits for it, and this one lives as long as the connection.
+  connection.broken.catch(note);
   return {
-    /** Resolves at the next notification, in a while, or when it is time to stop. */
+    /** Resolves at the next notification, in a while, where the connection breaks, or when it is time to stop. */
     async next(stopping: AbortSignal): Promise<void> {
       const woken = new AbortController();
       wake = () => woken.abort();

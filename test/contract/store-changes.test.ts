@@ -67,6 +67,28 @@ test('a change of state by the store is heard, with what it was before', async (
   ]);
 });
 
+test('however many changes are heard, nothing is kept of the waits for them', async (t) => {
+  const { store, database } = await useStore(t);
+  await fill(store, anActiveChannel());
+  let waits = () => 0;
+  const counting: Database = {
+    ...database,
+    dedicated() {
+      const connection = database.dedicated();
+      const { mock } = t.mock.method(connection.broken, 'then');
+      waits = () => mock.callCount();
+      return connection;
+    },
+  };
+  const { told } = await useFollower(t, createStore({ database: counting }));
+  for (let generation = 2; generation <= 6; generation += 1) {
+    const batches = told.batches;
+    await run(database, sql`update channels set generation = ${generation}`);
+    await until('it is heard', () => told.batches > batches);
+  }
+  assert.equal(waits(), 1, 'a connection lives for weeks');
+});
+
 test('changes made by hand are heard: state, generation, accesses, rows deleted and tables emptied', async (t) => {
   const { store, url } = await useStore(t);
   const byHand = useConnection(t, superuserUrl(url));
