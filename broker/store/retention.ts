@@ -63,11 +63,14 @@ function due(cutoffs: RetentionCutoffs) {
       where ${requestIsDue(cutoffs)} and not (${linkIsDue(cutoffs)})`;
 }
 
-/** Not while Google has yet to be told: it is the refresh token that tells it. */
+/** Not while Google has yet to be told, by a revocation or by a shred: it is the refresh token that tells it. */
 function channelIsDue({ revoked, dead }: RetentionCutoffs) {
   return sql`scrubbed_at is null and (
     (state = 'revoked' and state_changed_at <= ${revoked} and not exists (
       select from channel_revocations revocation where revocation.channel = channels.id and outcome is null
+      union all
+      select from tenant_shred_revocations revocation
+        where revocation.channel = channels.id and coalesce(outcome, 'failed') = 'failed'
     )) or (state = 'needs_reconsent' and state_changed_at <= ${dead})
   )`;
 }

@@ -80,6 +80,33 @@ test('never touches a channel that is alive, however old', async (t) => {
   assert.deepEqual(await store.channels.find('ch_1'), anActiveChannel());
 });
 
+test('keeps what a shred has yet to tell Google of, however long that takes', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store, anActiveChannel());
+  const shred = { id: 'sh_1', tenant: 'acme', reason: 'contract ended', approvalsNeeded: 0, requestedBy: 'alice' };
+  const none = { approvedBy: undefined, approvedAt: undefined, startedBy: undefined, startedAt: undefined };
+  const rest = { endedAt: undefined, controlCiphertext: undefined, proof: undefined, withoutRevocation: false };
+  const instants = { requestedAt: start, expiresAt: minute(60) };
+  await store.shreds.request(
+    { ...shred, ...none, ...rest, ...instants, state: 'approved' },
+    aRecord('tenant.shred-request'),
+  );
+  await store.shreds.start(
+    { id: 'sh_1', tenant: 'acme', by: 'alice', at: start, controlCiphertext: 'vault:v1:c', withoutRevocation: false },
+    aRecord('tenant.shred-start'),
+    (channel) => aRecord('channel.state', { channel }),
+  );
+  const tried = (outcome: 'failed' | 'revoked' | undefined) =>
+    store.shreds.revocationTried('sh_1', 'ch_1', { outcome, dueAt: minute(1) }, aRecord('channel.revoke'));
+  const deleted = async () => (await retentionAt(store, 99 * day).run()).deleted;
+  assert.equal(await deleted(), 0);
+  await tried('failed');
+  assert.equal(await deleted(), 0, 'somebody may have it tried again');
+  await store.shreds.retryFailed('sh_1', minute(2), aRecord('tenant.shred-start'));
+  await tried('revoked');
+  assert.equal(await deleted(), 1);
+});
+
 test('counts from the newest change of state, and an owner who consents in time keeps all', async (t) => {
   const { store } = await useEnded(t, 'needs_reconsent');
   await store.consents.create(aConsent({ request: aRequest() }), aRecord('consent.invite'));
