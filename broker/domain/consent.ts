@@ -22,6 +22,7 @@ export type ConsentFailure =
   | 'google_refused'
   | 'client_rejected'
   | 'channel_closed'
+  | 'overtaken'
   | 'vault_unavailable';
 
 export type ConsentStatus =

@@ -1,6 +1,6 @@
 import { auditRecord } from '../domain/audit-record.ts';
 import type { Scheduler } from '../domain/caller.ts';
-import type { Channel } from '../domain/channel.ts';
+import { type Channel, nextGeneration } from '../domain/channel.ts';
 import type { Consent } from '../domain/consent.ts';
 import { tokenNames } from '../domain/identifier.ts';
 import type { Secret } from '../domain/secret.ts';
@@ -12,9 +12,11 @@ import type {
   SpoolPlace,
   Store,
   TenantKeys,
+  TokenOutcome,
 } from '../ports.ts';
 import { persist } from '../resilience.ts';
 import type { FailConsent } from './fail-consent.ts';
+import { wantsConfirmation } from './refresh-verdict.ts';
 import type { SettleGrant } from './settle-grant.ts';
 
 /** The callback itself has this long before somebody else takes over. */
@@ -36,6 +38,10 @@ export function createFinishConsents(deps: {
   failConsent: FailConsent;
   settleGrant: SettleGrant;
   clock: Clock;
+  /** From 0 to 1. */
+  randomFraction: () => number;
+  /** Waits before a confirming question. */
+  pause: (ms: number) => Promise<void>;
   onFault: (error: unknown) => void;
 }) {
   const { store, keys, spool, google, failConsent, settleGrant, clock, onFault } = deps;
@@ -63,12 +69,21 @@ export function createFinishConsents(deps: {
       await failConsent(caller, { consent, channel, received }, 'channel_closed');
       return;
     }
+    // By another link, while this one waited: asking Google about it would end in a conflict, again and again.
+    if (received.generation < nextGeneration(channel)) {
+      await failConsent(caller, { consent, channel, received }, 'overtaken');
+      return;
+    }
     // A newer token of this very grant waits on disk: it is stored first.
     if (spool.waiting().some((entry) => entry.channel === channel.id)) return;
     const context = { tenant: channel.tenant, channel: channel.id, generation: received.generation };
     const refreshToken = await keys.decrypt(context, received.refreshTokenEncrypted);
     const place = await spool.prepare(channel.tenant);
-    const outcome = await google.refresh(client, refreshToken, received.dpopKeyVersion);
+    const ask = () => google.refresh(client, refreshToken, received.dpopKeyVersion);
+    const first = await ask();
+    // Asked twice, as for a channel: once can be a slip, or another broker that has just had the token replaced. What that
+    // one stored is not rejected: the row then holds another token.
+    const outcome = first.ok || !wantsConfirmation(first.failure.class) ? first : await confirmed(ask);
     const attempt = { consent, channel, received };
     if (!outcome.ok) {
       const tooLate = clock.now().getTime() - received.receivedAt.getTime() > giveUpMs;
@@ -79,6 +94,11 @@ export function createFinishConsents(deps: {
     const { tokens } = outcome;
     const held = tokens.refreshToken ? await replace(caller, attempt, tokens.refreshToken, place) : received;
     await settleGrant(caller, { ...attempt, received: held, tokens, nonce: undefined });
+  }
+
+  async function confirmed(ask: () => Promise<TokenOutcome>): Promise<TokenOutcome> {
+    await deps.pause(200 + deps.randomFraction() * 800);
+    return ask();
   }
 
   /** Some authorization servers give a new refresh token with each refresh, and the one asked with is void (RFC 6749 section 6). */

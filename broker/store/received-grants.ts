@@ -44,9 +44,14 @@ export function createReceivedGrants(
       const rows = await database.run((db) =>
         db
           .selectFrom('consents')
-          .selectAll()
+          .innerJoin('channels', 'channels.id', 'consents.channel')
+          .innerJoin('oauth_clients', 'oauth_clients.name', 'consents.oauth_client')
+          .selectAll('consents')
           .where('status', '=', 'received')
           .where('received_at', '<', before)
+          // These cannot be finished now: however many there are, they hold back no other.
+          .where('channels.state', '<>', 'suspended')
+          .where('oauth_clients.disabled_at', 'is', null)
           .orderBy('received_at')
           .limit(limit)
           .execute(),

@@ -39,6 +39,23 @@ test('stores what was received and lets it be found until its checks are done', 
   assert.deepEqual(await store.channels.find('ch_1'), aChannel());
 });
 
+test('lets nothing be found that cannot be finished now: those would take the places of the others', async (t) => {
+  const { store } = await useConsentOf(t, anActiveChannel());
+  await store.consents.receive(aReceivedGrant({ generation: 2 }), received());
+  const found = async () => (await store.consents.unfinished(minute(9), 10)).length;
+  const turn = (name: 'suspend' | 'resume') =>
+    store.channels[name]({ id: 'ch_1', at: minute(3) }, aRecord(`channel.${name}`, { channel: 'ch_1' }));
+  assert.equal(await found(), 1);
+  await turn('suspend');
+  assert.equal(await found(), 0);
+  await turn('resume');
+  assert.equal(await found(), 1);
+  const client = await store.oauthClients.find('uploads');
+  assert.ok(client);
+  await store.oauthClients.change({ ...client, disabledAt: minute(4) }, aRecord('oauth-client.disable'));
+  assert.equal(await found(), 0);
+});
+
 test('stores a received grant once when the write is repeated', async (t) => {
   const { store } = await useConsentOf(t, aChannel());
   const record = received();
@@ -149,7 +166,7 @@ for (const [what, channel, grant, identity] of [
     );
     await assert.rejects(activation, conflict);
     assert.deepEqual(await store.channels.find('ch_1'), channel);
-    assert.equal((await store.consents.unfinished(minute(9), 10)).length, 1);
+    assert.equal((await store.consents.newest('ch_1'))?.status, 'received');
     assert.deepEqual(await actsOn(store, 'ch_1'), ['channel.add', 'consent.receive']);
   });
 }

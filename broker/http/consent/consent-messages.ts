@@ -155,6 +155,13 @@ const failures: Readonly<Record<ConsentFailure, (facts: MessageFacts) => Consent
     happened: `While you were at Google, the connection was ended or paused on our side. We used nothing of Google’s answer. Nothing was connected.`,
     todo: [`Ask ${they(tenant)} whether they still want to connect it. If so, they can send you a new link.`],
   }),
+  overtaken: ({ tenant }) => ({
+    mood: 'attention',
+    title: 'Your channel was connected by another link',
+    happened:
+      'You gave your permission twice, by two links. One of them has connected the channel; this one was not needed any more.',
+    todo: [`There is nothing to do. If you did not do that yourself, tell ${they(tenant)}.`],
+  }),
   vault_unavailable: () => ({
     mood: 'trouble',
     title: 'We could not lock your permission away',
