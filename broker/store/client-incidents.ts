@@ -25,8 +25,13 @@ const forgetAfterMs = 3_600_000;
 const rejectionsToOpen = 2;
 /** Those that were held up come due again within so many milliseconds. */
 const comeAgainMs = 30_000;
+/** Of very many only so many, lest an incident could never be ended in time: the others come by their own back-off. */
+const defaultMostAtOnce = 10_000;
 
-export function createClientIncidents(database: Database): ClientIncidents {
+export function createClientIncidents(
+  database: Database,
+  { mostAtOnce = defaultMostAtOnce }: { readonly mostAtOnce?: number } = {},
+): ClientIncidents {
   /** Holds the client's lock to the end of the transaction; an act of one client never waits for another's. */
   const locked = <T>(oauthClient: string, work: (trx: Trx) => Promise<T>): Promise<T> =>
     database.transaction(async (trx) => {
@@ -70,7 +75,7 @@ export function createClientIncidents(database: Database): ClientIncidents {
         for (const kind of ['client_rejected', 'mass_invalid_grant'] as const) {
           if (!(await isOver(trx, oauthClient, kind))) continue;
           const end = { oauthClient, kind, ending: 'recovered', at, by: 'scheduler' } as const;
-          const { restored } = await closeIncident(trx, end);
+          const { restored } = await closeIncident(trx, end, mostAtOnce);
           over.push(kind);
           records.push(recordOfEnd(kind), ...restored.map(({ channel, tenant }) => recordOfRestored(channel, tenant)));
         }
@@ -83,7 +88,7 @@ export function createClientIncidents(database: Database): ClientIncidents {
         if ((await openIncident(trx, end.oauthClient, end.kind)) === undefined) {
           throw new BrokerError('INCIDENT_NOT_FOUND', { detail: `${end.kind} of ${end.oauthClient}` });
         }
-        const thawed = await closeIncident(trx, end);
+        const thawed = await closeIncident(trx, end, mostAtOnce);
         const restored = thawed.restored.map(({ channel, tenant }) => recordOfRestored(channel, tenant));
         await writeAuditRecords(trx, [recordOfEnd(thawed), ...restored]);
         return thawed;
@@ -193,7 +198,11 @@ async function isOver(trx: Trx, oauthClient: string, kind: IncidentKind): Promis
 }
 
 /** Ends an incident: what was suspected is forgotten, what was changed is put back, what was held up comes due again. */
-async function closeIncident(trx: Trx, { oauthClient, kind, ending, at, by }: IncidentEnd): Promise<Thawed> {
+async function closeIncident(
+  trx: Trx,
+  { oauthClient, kind, ending, at, by }: IncidentEnd,
+  mostAtOnce: number,
+): Promise<Thawed> {
   const believedUntil = ending === 'believed' ? new Date(at.getTime() + believedForMs) : null;
   const incident = await openIncident(trx, oauthClient, kind);
   await trx
@@ -204,10 +213,17 @@ async function closeIncident(trx: Trx, { oauthClient, kind, ending, at, by }: In
     .where('ended_at', 'is', null)
     .execute();
   const restored = ending === 'believed' || kind === 'client_rejected' ? [] : await restore(trx, incident, at);
+  // Whoever has locked one is writing what became of its refresh: nobody need wait for that.
   await sql`
-    update channels set refresh_due_at = ${at}::timestamptz + mod(abs(hashtext(id)), ${comeAgainMs}) * interval '1 ms'
-    where oauth_client = ${oauthClient} and state = 'active' and last_failure is not null
-      and refresh_due_at > ${at}::timestamptz + ${comeAgainMs} * interval '1 ms'`.execute(trx);
+    with held as materialized (
+      select id from channels
+      where oauth_client = ${oauthClient} and state = 'active' and last_failure is not null
+        and refresh_due_at > ${at}::timestamptz + ${comeAgainMs} * interval '1 ms'
+      limit ${mostAtOnce} for update skip locked
+    )
+    update channels
+    set refresh_due_at = ${at}::timestamptz + mod(abs(hashtext(channels.id)), ${comeAgainMs}) * interval '1 ms'
+    from held where channels.id = held.id`.execute(trx);
   await trx
     .deleteFrom('oauth_client_suspicions')
     .where('oauth_client', '=', oauthClient)

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sql } from 'kysely';
 import type { Suspicion } from '../../broker/ports.ts';
+import { createClientIncidents } from '../../broker/store/client-incidents.ts';
 import type { Database } from '../../broker/store/database.ts';
 import { createStore } from '../../broker/store/store.ts';
 import type { Scope } from '../support/scope.ts';
@@ -214,6 +215,25 @@ test('a person who says that the client is well puts back what was changed, and 
   assert.deepEqual(back, [{ channel: 'ch_1', tenant: 'acme' }]);
   const due = (await store.channels.find('ch_6'))?.grant?.refreshDueAt;
   assert.ok(due && due >= minute(3) && due <= minute(3.5), `${due?.toISOString()}`);
+});
+
+test('of very many that were held back a bounded number comes due at once, and none that is locked is waited for', async (t) => {
+  const { database, suspect } = await useIncidents(t);
+  for (const number of from(1, 6)) await suspect(number);
+  await database.run((db) =>
+    sql`update channels set last_failure = 'grant_dead', refresh_due_at = ${minute(900)}`.execute(db),
+  );
+  const incidents = createClientIncidents(database, { mostAtOnce: 20 });
+  const end = { oauthClient: 'uploads', kind: 'mass_invalid_grant', at: minute(3), by: 'alice' } as const;
+  await database.transaction(async (trx) => {
+    await sql`select from channels where id in ('ch_1', 'ch_2') for update`.execute(trx);
+    await incidents.end({ ...end, ending: 'thawed' }, ended, restored);
+  });
+  const { rows } = await database.run((db) =>
+    sql<{ id: string }>`select id from channels where refresh_due_at <= ${minute(3.5)}`.execute(db),
+  );
+  assert.equal(rows.length, 20);
+  assert.ok(!rows.some(({ id }) => ['ch_1', 'ch_2'].includes(id)));
 });
 
 test('a client is refused when Google says so twice since its last success, and one success ends it', async (t) => {
