@@ -14,6 +14,16 @@ export interface Template {
 /** The superuser's URL of each server that this process uses, by host and port. */
 const adminUrls = new Map<string, string>();
 
+/** The templates that are known to be there, by server and name: asking again costs a connection for each database. */
+const templates = new Map<string, Promise<void>>();
+
+function ensureTemplate(adminUrl: string, { name, prepare }: Template): Promise<void> {
+  const key = `${adminUrl} ${name}`;
+  const made = templates.get(key) ?? createTemplate(adminUrl, name, prepare);
+  templates.set(key, made);
+  return made;
+}
+
 /** The URL of the superuser on the server of a test's database. */
 export function adminUrlOf(url: string): string {
   const adminUrl = adminUrls.get(new URL(url).host);
@@ -41,7 +51,7 @@ export async function useDatabase(scope: Scope, template?: Template): Promise<st
   const adminUrl = process.env.TEST_DATABASE_ADMIN_URL ?? (await useOwnPostgres(scope)).url('postgres');
   adminUrls.set(new URL(adminUrl).host, adminUrl);
   const name = `test_${randomBytes(6).toString('hex')}`;
-  if (template) await createTemplate(adminUrl, template.name, template.prepare);
+  if (template) await ensureTemplate(adminUrl, template);
   const url = await createDatabase(adminUrl, name, template?.name);
   atEnd(scope, () => dropDatabase(adminUrl, name));
   return url;

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { cp, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { inOrder } from '../runner/order.ts';
 import { findTestFiles } from '../runner/test-files.ts';
 import { type Scope, useFolder } from '../support/scope.ts';
 
@@ -64,6 +66,29 @@ test('knows what a test file imports through others', () => {
   assert.equal(file?.imports.has('test/support/scope.ts'), true);
   const [servers] = findTestFiles(repository, ['contract/stack-servers.test.ts']);
   assert.equal(servers?.imports.has('stack/vault.ts'), true, 'through test/support/vault.ts');
+});
+
+test('what takes longest goes first: files with a deadline of their own, then the whole product, pure rules last', () => {
+  const order = inOrder(repository, findTestFiles(repository, [])).map(({ path }) => path);
+  assert.match(order[0] ?? '', /simulated-week/);
+  const kinds = order.map((path) => path.split('/')[1]);
+  assert.equal(kinds.at(-1), 'unit');
+  assert.ok(kinds.lastIndexOf('scenario') < kinds.indexOf('contract'));
+  assert.deepEqual(
+    order.toSorted(),
+    findTestFiles(repository, []).map(({ path }) => path),
+  );
+});
+
+test('leaves no temporary file behind, whatever a test leaves', async (t) => {
+  const littering = `import { mkdtempSync } from 'node:fs'; import { tmpdir } from 'node:os'; import { test } from 'node:test';
+    test('litters', (t) => t.diagnostic(mkdtempSync(tmpdir() + '/litter-')));`;
+  const { code, said } = await runTests(await useProject(t, { littering }));
+  assert.equal(code, 0);
+  const [folder = ''] = /\S*\/litter-\S+/.exec(said) ?? [];
+  assert.notEqual(folder, '', said);
+  // Where there is no memory for it, temporary files are the system's.
+  if (folder.startsWith('/dev/shm/')) assert.equal(existsSync(folder), false);
 });
 
 /** A project with the runner of this one and test files of its own. */
