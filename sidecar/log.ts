@@ -16,9 +16,14 @@ export interface ProcessLog extends Log {
   lines(text: string): void;
 }
 
+/** Bytes that wait for room; what comes then is lost. */
+const mostUnwritten = 2 ** 20;
+
 /** Makes the log of the process, on standard output (1) or, where that belongs to a worker, on standard error (2). */
 export function createLog(fd: 1 | 2 = 1, level: 'info' | 'warn' = 'info'): ProcessLog {
-  const output = destination({ fd, sync: true });
+  const output = destination({ fd, sync: true, maxLength: mostUnwritten });
+  // Where it cannot be written, on a full disk for example, lines are lost and nothing else: whoever logs goes on.
+  output.on('error', () => {});
   const lines = (text: string) => void (level === 'info' && output.write(text));
   const options = {
     level,

@@ -25,6 +25,9 @@ const secretFields = [
   'state',
 ].flatMap((name) => [`*.headers.${name}`, `*.body.${name}`, `*.query.${name}`]);
 
+/** Bytes that wait for room; what comes then is lost. */
+const mostUnwritten = 2 ** 20;
+
 export function createLog(options: { level: string; destination?: { write(line: string): void } }): Log {
   return pino(
     {
@@ -35,8 +38,15 @@ export function createLog(options: { level: string; destination?: { write(line: 
       serializers: { err: describeError },
       redact: { paths: secretFields, censor: '[secret]' },
     },
-    options.destination ?? pino.destination({ dest: 2, sync: true }),
+    options.destination ?? standardError(),
   );
+}
+
+/** Where it cannot be written, on a full disk for example, lines are lost and nothing else: whoever logs goes on. */
+function standardError() {
+  const stream = pino.destination({ dest: 2, sync: true, maxLength: mostUnwritten });
+  stream.on('error', () => {});
+  return stream;
 }
 
 /** An error and what caused it, at most five deep: names, codes, messages and where it happened. */
