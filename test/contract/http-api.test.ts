@@ -30,6 +30,20 @@ async function call(
   return { status: response.status, headers: response.headers, text: answer, json, error: json.error };
 }
 
+test('a text that the database could not hold is refused, wherever it stands', async () => {
+  await using server = await startHttpServer();
+  const refused = async (method: string, path: string, body?: object) => {
+    const { status, error } = await call(server, method, path, body);
+    return [status, ...error.problems];
+  };
+  const tenant = { name: 'acme', admins: ['user:alice', 'user:\0'] };
+  assert.deepEqual(await refused('POST', '/v1/tenants', tenant), [400, 'admins: holds a NUL character']);
+  const workload = { spiffe_id: 'spiffe://token-broker.internal/workload/uploader', reason: 'weekly\0show' };
+  const path = `/v1/channels/${activeChannel.id}/workloads`;
+  assert.deepEqual(await refused('POST', path, workload), [400, 'reason: holds a NUL character']);
+  assert.deepEqual(await refused('GET', '/v1/notifications?channel=%00'), [400, 'channel: holds a NUL character']);
+});
+
 test('an admin sets a channel up and lets a worker read it', async () => {
   await using server = await startHttpServer({ deps: { publicUrl: 'https://broker.example.com' } });
   const tenant = await call(server, 'POST', '/v1/tenants', { name: 'acme' });

@@ -3,6 +3,7 @@ import type * as z from 'zod';
 import type { Person } from '../../domain/caller.ts';
 import { BrokerError } from '../../errors.ts';
 import type { AdminFlows } from '../flows.ts';
+import { invalidRequest } from '../thrown.ts';
 
 /** What the routes need of the broker. */
 export interface ApiDeps {
@@ -106,13 +107,22 @@ export function streamed<Answer extends z.ZodType, Query extends z.ZodType = z.Z
 function check<T extends z.ZodType>(schema: T | undefined, value: unknown): z.output<T> {
   if (!schema) return undefined as z.output<T>;
   const result = schema.safeParse(value, { error: sentenceOf });
-  if (result.success) return result.data;
+  if (result.success) {
+    // Text of PostgreSQL cannot hold it, and no text of a person does.
+    const odd = Object.entries(Object(result.data)).find(([, part]) => [part].flat().some(holdsNul));
+    if (!odd) return result.data;
+    throw invalidRequest(`${odd[0]}: holds a NUL character`);
+  }
   const problems = result.error.issues.flatMap((issue) =>
     issue.code === 'unrecognized_keys'
       ? issue.keys.map((key) => `${[...issue.path, key].join('.')}: is not a field here`)
       : `${issue.path.join('.') || 'body'}: ${issue.message}`,
   );
   throw new BrokerError('INVALID_REQUEST', { detail: problems.join('; '), problems });
+}
+
+function holdsNul(value: unknown): boolean {
+  return typeof value === 'string' && value.includes('\0');
 }
 
 /** Sentences for what zod says in its own language; the schemas' own sentences go through. */
