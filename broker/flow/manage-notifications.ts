@@ -7,6 +7,7 @@ import type { Secret } from '../domain/secret.ts';
 import { BrokerError } from '../errors.ts';
 import type { Clock, SigningSecrets, Store, StoredNotification } from '../ports.ts';
 import type { Authorize } from './authorize.ts';
+import { onRecord } from './on-record.ts';
 
 export interface ManageNotifications {
   /** The newest first. Operators see all, a tenant's admins those of their tenants; nobody sees a link. */
@@ -83,8 +84,11 @@ export function createManageNotifications(deps: {
         const problem = 'secret: must be whsec_ and the base64 of 24 to 64 random bytes';
         throw new BrokerError('INVALID_REQUEST', { problems: [problem] });
       }
-      const bothUntil = await deps.signingSecrets.replace(secret);
-      await store.audit.append(auditRecord(clock.now(), caller, 'notification.set-secret', 'ok'));
+      let bothUntil: Date | undefined;
+      await onRecord(deps, caller, 'notification.set-secret', {}, async () => {
+        bothUntil = await deps.signingSecrets.replace(secret);
+        return {};
+      });
       return { bothUntil };
     },
   };

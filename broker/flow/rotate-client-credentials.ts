@@ -1,10 +1,10 @@
-import { type AuditAction, auditRecord } from '../domain/audit-record.ts';
 import type { Person } from '../domain/caller.ts';
 import type { Secret } from '../domain/secret.ts';
-import { asBrokerError, BrokerError } from '../errors.ts';
+import { BrokerError } from '../errors.ts';
 import type { AuthorizationServer, OAuthClientSecrets } from '../ports.ts';
 import { type ChangeOAuthClientDeps, oauthClientFor } from './change-oauth-client.ts';
 import { invalid } from './input.ts';
+import { onRecord } from './on-record.ts';
 
 type Deps = ChangeOAuthClientDeps & { readonly secrets: OAuthClientSecrets; readonly google: AuthorizationServer };
 
@@ -16,27 +16,6 @@ export interface RotatedSecret {
   readonly accepted: boolean | undefined;
 }
 
-/** Google's secrets and DPoP keys are in Vault: an act there is recorded before it is done, and again with its result. */
-async function onRecord<T extends Readonly<Record<string, number | string | boolean>>>(
-  { store, clock }: Pick<Deps, 'store' | 'clock'>,
-  caller: Person,
-  action: AuditAction,
-  oauthClient: string,
-  act: () => Promise<T>,
-): Promise<T> {
-  const write = (result: 'ok' | BrokerError['code'], facts: Readonly<Record<string, number | string | boolean>>) =>
-    store.audit.append(auditRecord(clock.now(), caller, action, result, {}, { oauthClient, ...facts }));
-  await write('ok', { step: 'begun' });
-  try {
-    const facts = await act();
-    await write('ok', { step: 'done', ...facts });
-    return facts;
-  } catch (error) {
-    await write(asBrokerError(error).code, { step: 'failed' });
-    throw error;
-  }
-}
-
 /** Puts a new secret in front; the former one stays as the fall-back until it is retired. */
 export function createRotateClientSecret(deps: Deps) {
   return async (caller: Person, input: { name: string; clientSecret: Secret<string> }): Promise<RotatedSecret> => {
@@ -45,7 +24,7 @@ export function createRotateClientSecret(deps: Deps) {
     if (!/^[\x21-\x7e]{1,512}$/.test(input.clientSecret.reveal())) {
       throw invalid('client_secret: 1 to 512 printable characters without spaces');
     }
-    const { version } = await onRecord(deps, caller, action, client.name, async () => ({
+    const { version } = await onRecord(deps, caller, action, { oauthClient: client.name }, async () => ({
       version: await deps.secrets.replace(client.name, input.clientSecret),
     }));
     return { version, accepted: await deps.google.acceptsSecret(client, input.clientSecret) };
@@ -64,7 +43,7 @@ export function createRetireClientSecrets(deps: Deps) {
         problems: [`version ${version} of the secret is not known to be accepted: the former ones stay, unless forced`],
       });
     }
-    await onRecord(deps, caller, action, client.name, async () => {
+    await onRecord(deps, caller, action, { oauthClient: client.name }, async () => {
       await deps.secrets.retireFormer(client.name, version);
       return { version, forced: input.force };
     });
@@ -77,9 +56,9 @@ export function createRotateDpopKey(deps: Deps) {
   return async (caller: Person, input: { name: string }): Promise<{ readonly version: number }> => {
     const action = 'oauth-client.rotate-dpop-key';
     const client = await oauthClientFor(deps, caller, action, input.name);
-    await deps.dpopKeys.create(client.name);
-    return onRecord(deps, caller, action, client.name, async () => ({
-      version: await deps.dpopKeys.rotate(client.name),
-    }));
+    return onRecord(deps, caller, action, { oauthClient: client.name }, async () => {
+      await deps.dpopKeys.create(client.name);
+      return { version: await deps.dpopKeys.rotate(client.name) };
+    });
   };
 }
