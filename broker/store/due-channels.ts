@@ -10,11 +10,8 @@ import type { ChannelsTable } from './schema.ts';
 /** A claim that ends so much later than one made now was made by a clock that went wrong, and holds nothing. */
 const credibleMs = 10 * 60_000;
 
-/**
- * The ids of channels that are due and free, the longest due first. Nothing is locked yet: whoever claims them looks
- * again.
- */
-export function longestDue(part: QueuePart, { limit, mostPerClient, taken }: ClaimLimits): RawBuilder<unknown> {
+/** The ids of channels that are due and free, the longest due first. Nothing is locked yet. */
+function longestDue(part: QueuePart, { limit, mostPerClient, taken }: ClaimLimits): RawBuilder<unknown> {
   const most = Math.min(limit, mostPerClient);
   return sql`
     select id from (
@@ -32,14 +29,23 @@ export function longestDue(part: QueuePart, { limit, mostPerClient, taken }: Cla
     where place <= room order by refresh_due_at limit ${limit}`;
 }
 
+/** Claims what is due: looked at once more behind its lock, since another broker may have refreshed it after the look. */
+export function claimedDue(part: QueuePart, limits: ClaimLimits, lease: Lease): RawBuilder<Selectable<ChannelsTable>> {
+  return claimed(longestDue(part, limits), lease, sql`refresh_due_at <= ${part.now}`);
+}
+
 /** Claims those of the channels that are free, passing over what another broker has locked. */
-export function claimed(wanted: RawBuilder<unknown>, lease: Lease): RawBuilder<Selectable<ChannelsTable>> {
+export function claimed(
+  wanted: RawBuilder<unknown>,
+  lease: Lease,
+  stillWanted: RawBuilder<unknown> = sql`true`,
+): RawBuilder<Selectable<ChannelsTable>> {
   // Materialised lists, because a subquery could be run again and lock others.
   return sql<Selectable<ChannelsTable>>`
     with wanted as materialized (${wanted}),
     free as materialized (
       select id from channels
-      where id in (select id from wanted) and state = 'active' and ${isFree(lease.now)}
+      where id in (select id from wanted) and state = 'active' and ${isFree(lease.now)} and ${stillWanted}
       for update skip locked
     ),
     claimed as (

@@ -10,7 +10,7 @@ import { BrokerError } from '../errors.ts';
 import type { Lease, RefreshClaim, SettledRefresh, SettleOutcome, Store } from '../ports.ts';
 import { toChannel } from './channel-row.ts';
 import type { Database } from './database.ts';
-import { claimed, longestDue, nextDue } from './due-channels.ts';
+import { claimed, claimedDue, nextDue } from './due-channels.ts';
 import type { ChannelsTable, Schema } from './schema.ts';
 import { settleAll } from './settled-refreshes.ts';
 
@@ -30,7 +30,7 @@ export function createRefreshQueue(
 
     claimDue: (part, lease, limits) =>
       database.run(async (db) => {
-        const { rows } = await claimed(longestDue(part, limits), lease).execute(db);
+        const { rows } = await claimedDue(part, limits, lease).execute(db);
         return rows.map((row) => toClaim(row, lease));
       }),
 

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { type RawBuilder, sql } from 'kysely';
 import type { RefreshClaim, Store } from '../../broker/ports.ts';
-import { useStore } from '../support/store.ts';
+import { until } from '../support/poll.ts';
+import { superuserUrl } from '../support/postgres.ts';
+import { useConnection, useStore } from '../support/store.ts';
 import {
   aChannel,
   aConsent,
@@ -97,6 +100,32 @@ test('passes over a channel that another broker has locked, without waiting for 
       ['ch_2'],
     );
   });
+});
+
+test('claims nothing that another broker has refreshed between the look and the claim', async (t) => {
+  const { store, url } = await useStore(t);
+  await fill(store, anActiveChannel());
+  const superuser = useConnection(t, superuserUrl(url));
+  const run = (statement: RawBuilder<unknown>) => superuser.run((db) => statement.execute(db));
+  // Whoever looks for what is due stands still at the OAuth clients, its snapshot in hand, while somebody holds the lock.
+  await run(sql`alter table oauth_clients rename to real_oauth_clients`);
+  await run(sql`create view oauth_clients as
+    select clients.* from real_oauth_clients clients, (select pg_advisory_xact_lock_shared(7)) as gate`);
+  await run(sql`grant select on oauth_clients to public`);
+  const slow = await superuser.transaction(async (gate) => {
+    await sql`select pg_advisory_xact_lock(7)`.execute(gate);
+    const claims = store.channels.claimDue(queueAt(40), lease(40, 41), upTo(5));
+    await until('it stands still', async () => {
+      const { rows } = await sql`
+        select from pg_locks join pg_database on pg_database.oid = database
+        where datname = current_database() and locktype = 'advisory' and not granted`.execute(gate);
+      return rows.length > 0;
+    });
+    const claim = await claimOf(store, 'ch_1', 40, 41);
+    await store.channels.refreshed(claim, aRefresh({ refreshDueAt: minute(70) }), refreshRecord());
+    return { claims };
+  });
+  assert.deepEqual(await slow.claims, []);
 });
 
 test('tells when the next channel is due, and of a claimed one when its claim ends', async (t) => {
