@@ -31,6 +31,7 @@ import type {
 } from '../ports.ts';
 import { persist } from '../resilience.ts';
 import type { FailConsent } from './fail-consent.ts';
+import type { RecordRefusals } from './record-refusals.ts';
 import type { ConsentOutcome, SettleGrant } from './settle-grant.ts';
 
 export interface CompleteConsentInput {
@@ -48,9 +49,10 @@ export function createCompleteConsent(deps: {
   google: AuthorizationServer;
   failConsent: FailConsent;
   settleGrant: SettleGrant;
+  refusals: RecordRefusals;
   clock: Clock;
 }) {
-  const { store, keys, spool, google, failConsent, settleGrant, clock } = deps;
+  const { store, keys, spool, google, failConsent, settleGrant, refusals, clock } = deps;
 
   return async (caller: Owner, input: CompleteConsentInput): Promise<ConsentOutcome> => {
     const response = parseAuthorizationResponse(input.parameters, google.issuer);
@@ -122,7 +124,9 @@ export function createCompleteConsent(deps: {
   async function refuse(caller: Owner, reason: string, consent: Consent | undefined): Promise<never> {
     const target = { tenant: consent?.tenant, channel: consent?.channel };
     const code = 'INVALID_AUTHORIZATION_RESPONSE';
-    await store.audit.append(auditRecord(clock.now(), caller, 'consent.complete', code, target, { reason }));
+    const record = auditRecord(clock.now(), caller, 'consent.complete', code, target, { reason });
+    // Whoever knows no state of ours is a stranger, and anybody can send that as often as they like.
+    await (consent ? store.audit.append(record) : refusals.record(record));
     throw new BrokerError(code, { detail: reason });
   }
 

@@ -59,7 +59,7 @@ export function createRecordRefusals(deps: {
       if (window) {
         window.count += 1;
         window.last = refusal;
-        if (window.details.size < detailsAtMost) window.details.add(String(refusal.facts.detail ?? ''));
+        if (window.details.size < detailsAtMost) window.details.add(detailOf(refusal));
         return;
       }
       const opened = { since: refusal.at, count: 0, last: refusal, details: new Set<string>() };
@@ -79,6 +79,10 @@ export function createRecordRefusals(deps: {
       await Promise.all(running);
     },
   };
+}
+
+function detailOf({ facts }: AuditRecord): string {
+  return String(facts.detail ?? facts.reason ?? '');
 }
 
 /** Whoever has one address of a /64 has all of them. */

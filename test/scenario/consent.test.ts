@@ -129,6 +129,14 @@ describe('a consent', () => {
     const [record] = await world.store.audit.list({ limit: 1 });
     assert.equal(record?.result, 'INVALID_AUTHORIZATION_RESPONSE');
     assert.equal(record?.facts.reason, 'unknown state');
+    // Nobody can fill the record with them: those of the same source and minute come as one, with their count.
+    for (let time = 0; time < 5; time += 1) {
+      await createOwnerBrowser().open(`${world.broker.redirectUri}?state=${'x'.repeat(42)}${time}&code=stolen`);
+    }
+    const refused = (await world.store.audit.list({ limit: 10 })).filter(
+      ({ facts }) => facts.reason === 'unknown state',
+    );
+    assert.equal(refused.length, 1);
   });
 
   test('whose callback comes twice is completed once', async () => {
