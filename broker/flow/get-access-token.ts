@@ -157,7 +157,10 @@ export function createGetAccessToken(deps: {
         cached && isFreshEnough({ ...cached, refreshedAt: grant.refreshedAt }, now, defaultMinTtlSeconds);
       if (isForced) await requireForcedTurn(caller);
       if (rememberedFrom) throw new BrokerError('STORE_UNAVAILABLE', { detail: 'nothing is refreshed without it' });
-      return { token: await refresh(caller, request, isUsable()), source: 'refresh', rememberedFrom, wasRejected };
+      const token = await refresh(caller, request, isUsable());
+      // The channel, or the access to it, may have ended since: by a security event, or while the grant was being proven.
+      await decide(caller, request);
+      return { token, source: 'refresh', rememberedFrom, wasRejected };
     } catch (error) {
       const { code, row } = asBrokerError(error);
       if (!cached || !isUsable() || !row.retry) throw error;
