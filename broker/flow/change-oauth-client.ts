@@ -36,10 +36,9 @@ export function createEnableOAuthClient(deps: ChangeOAuthClientDeps & { readonly
     const now = deps.clock.now();
     const disabledAt = input.enabled ? undefined : (client.disabledAt ?? now);
     const record = auditRecord(now, caller, action, 'ok', {}, { oauthClient: client.name });
-    const changed = { ...client, disabledAt };
-    await deps.store.oauthClients.change(changed, record);
+    await deps.store.oauthClients.change(client.name, { disabledAt }, record);
     if (input.enabled) deps.onEnabled();
-    return changed;
+    return asItIs(deps, client);
   };
 }
 
@@ -49,10 +48,9 @@ export function createSetDpop(deps: ChangeOAuthClientDeps) {
     const client = await oauthClientFor(deps, caller, 'oauth-client.set-dpop', input.name);
     if (input.dpop) await deps.dpopKeys.create(client.name);
     const facts = { oauthClient: client.name, dpop: input.dpop };
-    const changed = { ...client, dpop: input.dpop };
     const record = auditRecord(deps.clock.now(), caller, 'oauth-client.set-dpop', 'ok', {}, facts);
-    await deps.store.oauthClients.change(changed, record);
-    return changed;
+    await deps.store.oauthClients.change(client.name, { dpop: input.dpop }, record);
+    return asItIs(deps, client);
   };
 }
 
@@ -61,9 +59,15 @@ export function createSetPublishing(deps: Omit<ChangeOAuthClientDeps, 'dpopKeys'
   return async (caller: Person, input: { name: string; publishing: Publishing }): Promise<StoredOAuthClient> => {
     const client = await oauthClientFor(deps, caller, 'oauth-client.set-publishing', input.name);
     const facts = { oauthClient: client.name, publishing: input.publishing };
-    const changed = { ...client, publishing: input.publishing };
     const record = auditRecord(deps.clock.now(), caller, 'oauth-client.set-publishing', 'ok', {}, facts);
-    await deps.store.oauthClients.change(changed, record);
-    return changed;
+    await deps.store.oauthClients.change(client.name, { publishing: input.publishing }, record);
+    return asItIs(deps, client);
   };
+}
+
+async function asItIs(
+  { store }: Pick<ChangeOAuthClientDeps, 'store'>,
+  client: StoredOAuthClient,
+): Promise<StoredOAuthClient> {
+  return (await store.oauthClients.find(client.name)) ?? client;
 }

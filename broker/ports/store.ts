@@ -36,6 +36,12 @@ export interface StoredOAuthClient extends OAuthClient {
   readonly disabledAt?: Date | undefined;
 }
 
+/** Whether it binds new grants, its publishing status, or since when it is switched off. */
+export type OAuthClientChange =
+  | Pick<StoredOAuthClient, 'dpop'>
+  | Pick<StoredOAuthClient, 'publishing'>
+  | { readonly disabledAt: Date | undefined };
+
 /** Lets a workload read a channel. */
 export interface WorkloadAccess {
   readonly spiffeId: string;
@@ -141,8 +147,8 @@ export interface Store {
   readonly oauthClients: {
     /** Throws ALREADY_EXISTS. */
     create(client: StoredOAuthClient, record: AuditRecord): Promise<void>;
-    /** Writes whether it binds new grants, its publishing status, and whether it is switched off. */
-    change(client: StoredOAuthClient, record: AuditRecord): Promise<void>;
+    /** Changes what is named and nothing else, so that of two who change different things neither undoes the other's. */
+    change(name: string, change: OAuthClientChange, record: AuditRecord): Promise<void>;
     find(name: string): Promise<StoredOAuthClient | undefined>;
     list(): Promise<readonly StoredOAuthClient[]>;
     /** How many channels use each OAuth client; those without one are left out. */

@@ -22,14 +22,14 @@ export function createOAuthClients(database: Database): Store['oauthClients'] {
           .execute();
       }),
 
-    change: (client, record) =>
+    change: (name, change, record) =>
       recorded(database, record, async (trx) => {
         const result = await trx
           .updateTable('oauth_clients')
-          .set({ dpop: client.dpop, publishing: client.publishing, disabled_at: client.disabledAt ?? null })
-          .where('name', '=', client.name)
+          .set('disabledAt' in change ? { disabled_at: change.disabledAt ?? null } : change)
+          .where('name', '=', name)
           .executeTakeFirst();
-        expectChanged(result, `there is no OAuth client ${client.name}`);
+        expectChanged(result, `there is no OAuth client ${name}`);
       }),
 
     async find(name) {

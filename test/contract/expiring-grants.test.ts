@@ -15,8 +15,7 @@ const day = 24 * hour;
 async function useChannels(t: TestContext, publishing: Publishing, ...channels: readonly Channel[]) {
   const { store, database } = await useStore(t);
   await fill(store, ...channels);
-  const client = { name: 'uploads', clientId: 'id.apps.example', dpop: true, publishing, createdAt: start };
-  await store.oauthClients.change(client, aRecord('oauth-client.set-publishing'));
+  await store.oauthClients.change('uploads', { publishing }, aRecord('oauth-client.set-publishing'));
   const webhook = await useWebhookReceiver(t);
   const clock = aClock(start);
   const parts = { store, clock, receiver: useReceiver(t, webhook) };

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Person } from '../../broker/domain/caller.ts';
+import type { Authorize } from '../../broker/flow/authorize.ts';
+import { createEnableOAuthClient, createSetPublishing } from '../../broker/flow/change-oauth-client.ts';
 import type { AdministeredBy } from '../../broker/ports/store.ts';
+import type { DpopKeys } from '../../broker/ports.ts';
 import { useStore } from '../support/store.ts';
 import {
   aChannel,
@@ -37,6 +41,35 @@ test('gives back tenants, OAuth clients and channels as they were stored', async
   assert.deepEqual(await store.oauthClients.list(), [await store.oauthClients.find('uploads')]);
   assert.deepEqual(await store.channels.find('ch_1'), pending);
   assert.deepEqual(await store.channels.find('ch_2'), active);
+});
+
+test('of two operators who change an OAuth client at once neither undoes what the other did', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store);
+  const nobody = { displayName: undefined, groups: [], ip: undefined };
+  const operator: Person = { kind: 'person', subject: 'olga', requestId: 'r', ...nobody };
+  const deps = {
+    authorize: { operator: async () => {} } as Partial<Authorize> as Authorize,
+    dpopKeys: {} as DpopKeys,
+    clock: { now: () => minute(1) },
+  };
+  const disable = createEnableOAuthClient({ ...deps, store, onEnabled: () => {} });
+  // The one has looked at the client before the other switches it off.
+  let looked = false;
+  const find = async (name: string) => {
+    const found = await store.oauthClients.find(name);
+    if (!looked) {
+      looked = true;
+      await disable(operator, { name, enabled: false });
+    }
+    return found;
+  };
+  const setPublishing = createSetPublishing({
+    ...deps,
+    store: { ...store, oauthClients: { ...store.oauthClients, find } },
+  });
+  const changed = await setPublishing(operator, { name: 'uploads', publishing: 'testing' });
+  assert.deepEqual([changed.publishing, changed.disabledAt], ['testing', minute(1)]);
 });
 
 test('knows nothing by a name that was not stored', async (t) => {
