@@ -13,9 +13,13 @@ import { foreignSiblings } from './siblings.ts';
 /** A verifier is encrypted for generation 0: no grant has it. */
 const verifierGeneration = 0;
 
+/** A tenant may have very many channels, and each statement has a time limit: rows of one transaction go by so many. */
+const defaultAtOnce = 1_000;
+
 /** Shreds from their start to their proof. */
 export function createStartedShreds(
   database: Database,
+  { atOnce = defaultAtOnce }: { readonly atOnce?: number } = {},
 ): Omit<Shreds, 'newest' | 'impact' | 'request' | 'approve' | 'cancel' | 'tally'> {
   return {
     start: ({ id, tenant, by, at, controlCiphertext, withoutRevocation }, record, recordOfChannel) =>
@@ -46,26 +50,29 @@ export function createStartedShreds(
         expectChanged(started, `shred ${id} is not approved, or has lapsed`);
 
         const channels = await channelsOf(trx, tenant).execute();
-        // The fence rises: a refresh that is under way writes nothing and caches nothing.
-        await trx
-          .updateTable('channels')
-          .set((row) => ({
-            state: 'revoked',
-            reason: 'tenant_shredded',
-            claim_fence: row('claim_fence', '+', 1),
-            claimed_until: null,
-            awaited: false,
-            updated_at: at,
-          }))
-          .where('tenant', '=', tenant)
-          .execute();
-        await sql`
-          insert into tenant_shred_revocations (shred, channel, outcome, due_at)
-            select ${id}, id, ${withoutRevocation ? 'skipped' : null}, ${at}::timestamptz from channels
-            where tenant = ${tenant} and refresh_token_encrypted is not null`.execute(trx);
+        for (const some of slices(channels, atOnce)) {
+          const ids = some.map((channel) => channel.id);
+          // The fence rises: a refresh that is under way writes nothing and caches nothing.
+          await trx
+            .updateTable('channels')
+            .set((row) => ({
+              state: 'revoked',
+              reason: 'tenant_shredded',
+              claim_fence: row('claim_fence', '+', 1),
+              claimed_until: null,
+              awaited: false,
+              updated_at: at,
+            }))
+            .where('id', '=', sql<string>`any(${ids})`)
+            .execute();
+          await sql`
+            insert into tenant_shred_revocations (shred, channel, outcome, due_at)
+              select ${id}, id, ${withoutRevocation ? 'skipped' : null}, ${at}::timestamptz from channels
+              where id = any (${ids}) and refresh_token_encrypted is not null`.execute(trx);
+        }
         const alive = channels.filter(({ state }) => state !== 'revoked');
         const records = [record, ...alive.map(({ id: channel }) => recordOfChannel(channel))];
-        await writeAuditRecords(trx, records);
+        for (const some of slices(records, atOnce)) await writeAuditRecords(trx, some);
       }),
 
     async ended(since) {
@@ -205,7 +212,7 @@ export function createStartedShreds(
           .executeTakeFirst();
         expectChanged(result, `shred ${id} does not wait for its proof`);
         await trx.updateTable('tenants').set({ state: 'shredded' }).where('name', '=', tenant).execute();
-        await trx
+        const scrub = trx
           .updateTable('channels')
           .set({
             refresh_token_encrypted: null,
@@ -226,8 +233,16 @@ export function createStartedShreds(
             scrubbed_at: at,
             updated_at: at,
           })
-          .where('tenant', '=', tenant)
-          .execute();
+          .where('id', 'in', (query) =>
+            query
+              .selectFrom('channels')
+              .select('id')
+              .where('tenant', '=', tenant)
+              .where('scrubbed_at', 'is', null)
+              .orderBy('id')
+              .limit(atOnce),
+          );
+        while ((await scrub.executeTakeFirstOrThrow()).numUpdatedRows > 0n);
         await trx
           .updateTable('consents')
           .set({ ...nothingReceived, code_verifier_encrypted: null })
@@ -236,6 +251,10 @@ export function createStartedShreds(
           .execute();
       }),
   };
+}
+
+function* slices<T>(items: readonly T[], size: number): Generator<readonly T[]> {
+  for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size);
 }
 
 function channelsOf(db: Kysely<Schema>, tenant: string) {

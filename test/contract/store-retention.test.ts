@@ -15,6 +15,8 @@ import {
   aReceivedGrant,
   aRecord,
   aRequest,
+  aShred,
+  aShredStart,
   fill,
   minute,
   start,
@@ -83,18 +85,9 @@ test('never touches a channel that is alive, however old', async (t) => {
 test('keeps what a shred has yet to tell Google of, however long that takes', async (t) => {
   const { store } = await useStore(t);
   await fill(store, anActiveChannel());
-  const shred = { id: 'sh_1', tenant: 'acme', reason: 'contract ended', approvalsNeeded: 0, requestedBy: 'alice' };
-  const none = { approvedBy: undefined, approvedAt: undefined, startedBy: undefined, startedAt: undefined };
-  const rest = { endedAt: undefined, controlCiphertext: undefined, proof: undefined, withoutRevocation: false };
-  const instants = { requestedAt: start, expiresAt: minute(60) };
-  await store.shreds.request(
-    { ...shred, ...none, ...rest, ...instants, state: 'approved' },
-    aRecord('tenant.shred-request'),
-  );
-  await store.shreds.start(
-    { id: 'sh_1', tenant: 'acme', by: 'alice', at: start, controlCiphertext: 'vault:v1:c', withoutRevocation: false },
-    aRecord('tenant.shred-start'),
-    (channel) => aRecord('channel.state', { channel }),
+  await store.shreds.request(aShred(), aRecord('tenant.shred-request'));
+  await store.shreds.start(aShredStart, aRecord('tenant.shred-start'), (channel) =>
+    aRecord('channel.state', { channel }),
   );
   const tried = (outcome: 'failed' | 'revoked' | undefined) =>
     store.shreds.revocationTried('sh_1', 'ch_1', { outcome, dueAt: minute(1) }, aRecord('channel.revoke'));

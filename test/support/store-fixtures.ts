@@ -1,6 +1,7 @@
 import type { AuditAction, AuditRecord } from '../../broker/domain/audit-record.ts';
 import type { Channel, Grant } from '../../broker/domain/channel.ts';
 import type { Consent } from '../../broker/domain/consent.ts';
+import type { Shred } from '../../broker/domain/shred.ts';
 import type { FirstToken, Lease, QueuePart, ReceivedGrant, RefreshSuccess, Store } from '../../broker/ports.ts';
 
 /** The instant that the fixtures count from. */
@@ -169,3 +170,30 @@ export async function actsOn(store: Store, channel: string): Promise<readonly st
   const records = await store.audit.list({ channel, limit: 100 });
   return records.map((record) => record.action).toReversed();
 }
+
+/** A request that needs no second person, as of `start`. */
+export function aShred(given: Partial<Shred> = {}): Shred {
+  const nobodyYet = { approvedBy: undefined, approvedAt: undefined, startedBy: undefined, startedAt: undefined };
+  return {
+    id: 'sh_1',
+    tenant: 'acme',
+    state: 'approved',
+    reason: 'contract ended',
+    approvalsNeeded: 0,
+    withoutRevocation: false,
+    requestedBy: 'alice',
+    requestedAt: start,
+    expiresAt: minute(60),
+    endedAt: undefined,
+    controlCiphertext: undefined,
+    proof: undefined,
+    ...nobodyYet,
+    ...given,
+  };
+}
+
+/** How that one is started, at `start`. */
+export const aShredStart = {
+  ...{ id: 'sh_1', tenant: 'acme', by: 'alice', at: start },
+  ...{ controlCiphertext: 'vault:v1:control', withoutRevocation: false },
+};
