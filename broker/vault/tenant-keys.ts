@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { Secret } from '../domain/secret.ts';
 import { BrokerError } from '../errors.ts';
 import type { TenantKeys } from '../ports.ts';
+import { mostItems } from './batches.ts';
 import type { VaultConnection } from './connection.ts';
 import { dataKeyContext, grantContext } from './encryption-context.ts';
 import { vaultName } from './name.ts';
@@ -9,8 +10,6 @@ import { createTransitBatches, isRefusedItem } from './transit-batches.ts';
 import { ensureTransitKey } from './transit-key.ts';
 import { asVaultError, VaultFailure, vaultFailureOf } from './vault-failure.ts';
 
-/** How many ciphertexts one request carries. */
-const batchSize = 250;
 const keyState = z.object({ soft_deleted: z.boolean().default(false) });
 const batchResults = z.object({ batch_results: z.array(z.object({ error: z.string().optional() })) });
 const encrypted = z.object({ ciphertext: z.string().startsWith('vault:v') });
@@ -110,8 +109,9 @@ export function createTenantKeys(deps: { readonly vault: VaultConnection; readon
 
     async countOpening(tenant, items) {
       let opened = 0;
-      for (let start = 0; start < items.length; start += batchSize) {
-        const batch = items.slice(start, start + batchSize).map(({ ciphertext, ...place }) => ({
+      // No more at a time than Vault takes: it would refuse the whole, and nothing would have been tried.
+      for (let start = 0; start < items.length; start += mostItems) {
+        const batch = items.slice(start, start + mostItems).map(({ ciphertext, ...place }) => ({
           ciphertext,
           context: grantContext({ tenant, ...place }),
         }));

@@ -30,6 +30,20 @@ for (const [what, elsewhere] of [
   });
 }
 
+test('of very many ciphertexts every one is tried whether it opens', async () => {
+  const places = Array.from({ length: 260 }, (_, index) => ({ channel: `channel-${index}`, generation: 1 }));
+  const items = await Promise.all(
+    places.map(async (each) => ({
+      ...each,
+      ciphertext: await keys.encrypt({ tenant: 'acme', ...each }, new Secret('1//refresh')),
+    })),
+  );
+  assert.equal(await keys.countOpening('acme', items), 260);
+  const elsewhere = items.map((item) => ({ ...item, generation: 2 }));
+  assert.equal(await keys.countOpening('acme', [...elsewhere, ...items.slice(0, 3)]), 3);
+  assert.equal(await keys.countOpening('other', items), 0);
+});
+
 test('a data key comes back for its tenant, and for no other', async () => {
   const { key, wrapped } = await keys.createDataKey('acme');
   assert.equal(key.reveal().length, 32);
