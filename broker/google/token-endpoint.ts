@@ -8,6 +8,10 @@ import { classifyAnswer, noAnswer, type TokenEndpointFailure } from '../domain/t
 import type { TokenOutcome } from '../ports.ts';
 import { parseObject, parseRetryAfter, readBounded } from './endpoint-answer.ts';
 
+/** Nobody's access token lives longer than a day, and a refresh token that ends in three hundred years does not end. */
+const longestLifeSeconds = 86_400;
+const noEndSeconds = 1e10;
+
 export interface TokenRequest {
   readonly url: string;
   readonly form: Readonly<Record<string, string>>;
@@ -66,13 +70,18 @@ function readTokens(body: Readonly<Record<string, unknown>>, askedAt: Date, dpop
   const idToken = nonEmpty(body.id_token);
   return {
     accessToken: new Secret(accessToken),
-    expiresAt: new Date(askedAt.getTime() + seconds * 1000),
+    expiresAt: secondsAfter(askedAt, Math.min(seconds, longestLifeSeconds)),
     refreshToken: refreshToken === undefined ? undefined : new Secret(refreshToken),
-    refreshTokenExpiresAt: refreshSeconds > 0 ? new Date(askedAt.getTime() + refreshSeconds * 1000) : undefined,
+    refreshTokenExpiresAt:
+      refreshSeconds > 0 && refreshSeconds < noEndSeconds ? secondsAfter(askedAt, refreshSeconds) : undefined,
     scopes: typeof body.scope === 'string' ? parseScopes(body.scope) : undefined,
     idToken: idToken === undefined ? undefined : new Secret(idToken),
     dpopKeyVersion,
   };
+}
+
+function secondsAfter(instant: Date, seconds: number): Date {
+  return new Date(instant.getTime() + seconds * 1000);
 }
 
 function nonEmpty(value: unknown): string | undefined {
