@@ -3,12 +3,15 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { sql } from 'kysely';
 import { writeAuditRecords } from '../../broker/store/audit-writer.ts';
+import { createDatabase } from '../../broker/store/database.ts';
 import { createAuditPruning } from '../../broker/store/owner/audit-pruning.ts';
+import { createStore } from '../../broker/store/store.ts';
 import { auditOf } from '../support/audit.ts';
 import { act, pruner, prunesOf, shown, usePrunableChain, whenOld } from '../support/audit-prune.ts';
 import { useCommitCutter } from '../support/commit-cutter.ts';
 import { asSuperuser } from '../support/forger.ts';
 import { ownerUrl } from '../support/postgres.ts';
+import { atEnd } from '../support/scope.ts';
 import { useConnection } from '../support/store.ts';
 import { aRecord, minute } from '../support/store-fixtures.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
@@ -233,7 +236,11 @@ test('an export that has begun has all that was there, whatever is deleted and r
 });
 
 test('readers who stop early let go of their connections, and those who are too many are told to come again', async (t) => {
-  const { chain, store } = await usePrunableChain(t, vault);
+  const { chain, url } = await usePrunableChain(t, vault);
+  // With a broker's patience; those of the tests wait longer.
+  const database = createDatabase({ url, applicationName: 'test', connectTimeoutMs: 2_000 });
+  atEnd(t, () => database.close());
+  const store = createStore({ database });
   const begun = async () => {
     const reader = store.auditChains.read(chain)[Symbol.asyncIterator]();
     await reader.next();

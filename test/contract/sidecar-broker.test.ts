@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { createServer } from 'node:tls';
 import { BrokerError, type ErrorCode } from '../../broker/errors.ts';
 import { createCertificateAuthority } from '../../broker/vault/server-certificate.ts';
@@ -13,8 +13,9 @@ import { isReady, readToken, until, useSidecar } from '../support/sidecar.ts';
 import { tokenFor, useTokenServer } from '../support/token-server.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
 
+const vault = await useSetUpVault({ after });
+
 test('gives a token that the broker released to the one SPIFFE ID of this workload', async (t) => {
-  const vault = await useSetUpVault(t);
   const broker = await useTokenServer(t, vault);
   const sidecar = await useSidecar(t, { vault, broker: broker.address });
   await isReady(sidecar);
@@ -41,7 +42,6 @@ test('gives a token that the broker released to the one SPIFFE ID of this worklo
 });
 
 test('serves what it holds while the broker is away, says so, and finds the broker again', async (t) => {
-  const vault = await useSetUpVault(t);
   const broker = await useTokenServer(t, vault);
   const sidecar = await useSidecar(t, { vault, broker: broker.address });
   await isReady(sidecar);
@@ -66,7 +66,6 @@ test('serves what it holds while the broker is away, says so, and finds the brok
 });
 
 test('gives up on a broker that does not answer before its own clients would', async (t) => {
-  const vault = await useSetUpVault(t);
   const broker = await useTokenServer(t, vault);
   const sidecar = await useSidecar(t, { vault, broker: broker.address });
   await isReady(sidecar);
@@ -78,7 +77,6 @@ test('gives up on a broker that does not answer before its own clients would', a
 });
 
 test('is ready without the broker while it holds a token of each of its own channels', async (t) => {
-  const vault = await useSetUpVault(t);
   const broker = await useTokenServer(t, vault);
   const settings = { SIDECAR_GCE_CHANNELS: 'ch_a=0,ch_b=0' };
   const sidecar = await useSidecar(t, { vault, broker: broker.address, settings });
@@ -89,7 +87,6 @@ test('is ready without the broker while it holds a token of each of its own chan
 });
 
 test('talks to nobody who cannot prove the identity of the broker', async (t) => {
-  const vault = await useSetUpVault(t);
   const broker = await useTokenServer(t, vault);
   const settings = { SIDECAR_BROKER_SPIFFE_ID: 'spiffe://media.example/other-broker' };
   const sidecar = await useSidecar(t, { vault, broker: broker.address, settings });
@@ -100,7 +97,7 @@ test('talks to nobody who cannot prove the identity of the broker', async (t) =>
 });
 
 test('talks to nobody whose certificate another authority has signed', async (t) => {
-  const [vault, strangeVault] = [await useSetUpVault(t), await useSetUpVault(t)];
+  const strangeVault = await useSetUpVault(t);
   const impostor = await useTokenServer(t, strangeVault);
   const sidecar = await useSidecar(t, { vault, broker: impostor.address });
   await until(() => sidecar.log.some(({ message }) => message === 'new certificate'));
@@ -110,7 +107,6 @@ test('talks to nobody whose certificate another authority has signed', async (t)
 });
 
 test('talks to nobody who knows no TLS 1.3', async (t) => {
-  const vault = await useSetUpVault(t);
   const { trustDomain, mounts } = vault.layout;
   const { privateKeyPem, csrPem } = await createKeyAndCsr();
   const authority = createCertificateAuthority({ vault: vault.operator, pki: mounts.pki });
@@ -133,7 +129,6 @@ test('goes to the broker directly, whatever proxy the environment names', async 
   atEnd(t, () => {
     for (const name of ['grpc_proxy', 'https_proxy', 'http_proxy']) delete process.env[name];
   });
-  const vault = await useSetUpVault(t);
   const broker = await useTokenServer(t, vault);
   const sidecar = await useSidecar(t, { vault, broker: broker.address });
   await isReady(sidecar);
@@ -160,7 +155,6 @@ const refusals: readonly [code: ErrorCode, status: number, retryAfter: number | 
 ];
 
 test('keeps the broker’s code and sentence, as 403 where it is permanent and as 503 where it passes', async (t) => {
-  const vault = await useSetUpVault(t);
   const broker = await useTokenServer(t, vault);
   const sidecar = await useSidecar(t, { vault, broker: broker.address });
   await isReady(sidecar);

@@ -4,11 +4,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { atEnd, type Scope } from '../support/scope.ts';
 import { isReady, readToken, sidecarEnvironment, sidecarMain } from '../support/sidecar.ts';
 import { tokenFor, useTokenServer } from '../support/token-server.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
+
+const vault = await useSetUpVault({ after });
 
 /** Runs the command with this environment and nothing of ours; it is gone after the scope. */
 function run(scope: Scope, environment: Record<string, string>) {
@@ -34,7 +36,6 @@ function follow({ stdout }: ChildProcess) {
 }
 
 test('serves tokens until SIGTERM, then ends with 0 and leaves no secret in its log', async (t) => {
-  const vault = await useSetUpVault(t);
   const broker = await useTokenServer(t, vault);
   const released = tokenFor(3_600);
   broker.answer(() => released);
@@ -71,7 +72,6 @@ test('says all that is wrong with its settings in sentences, and ends with 2', a
 });
 
 test('says which address is taken, and ends with 1', async (t) => {
-  const vault = await useSetUpVault(t);
   const broker = await useTokenServer(t, vault);
   const environment = await sidecarEnvironment(t, { vault, broker: broker.address });
   const child = run(t, { ...environment, SIDECAR_OPERATIONS_LISTEN: broker.address });

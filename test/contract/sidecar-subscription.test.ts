@@ -1,19 +1,20 @@
 /** What a sidecar does with what the broker tells of its channels: over real mTLS. */
 import assert from 'node:assert/strict';
 import { Agent, get, type IncomingMessage } from 'node:http';
-import { type TestContext, test } from 'node:test';
+import { after, type TestContext, test } from 'node:test';
 import { BrokerError } from '../../broker/errors.ts';
 import { atEnd } from '../support/scope.ts';
 import { isReady, readToken, type SidecarParts, until, useSidecar } from '../support/sidecar.ts';
 import { type TokenServerOptions, tokenFor, useTokenServer } from '../support/token-server.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
 
+const vault = await useSetUpVault({ after });
+
 /** A sidecar, ready, before a broker that is told what to say. */
 async function useBoth(
   t: TestContext,
   { server, ...parts }: Pick<SidecarParts, 'settings'> & { readonly server?: TokenServerOptions } = {},
 ) {
-  const vault = await useSetUpVault(t);
   const broker = await useTokenServer(t, vault, server);
   const sidecar = await useSidecar(t, { vault, broker: broker.address, ...parts });
   await isReady(sidecar);

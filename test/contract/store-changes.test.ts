@@ -200,7 +200,7 @@ test('a connection that is dead without a word is found out', async (t) => {
   const { store: straight, url, database } = await useStore(t);
   await fill(straight, anActiveChannel());
   const mute = await useMuteProxy(t, url);
-  const behind = createDatabase({ url: mute.url, applicationName: 'test', statementTimeoutMs: 50 });
+  const behind = createDatabase({ url: mute.url, applicationName: 'test', statementTimeoutMs: 1_000 });
   atEnd(t, () => behind.close());
   const { heard, told } = await useFollower(t, createStore({ database: behind }));
   mute.silence();

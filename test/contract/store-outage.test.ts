@@ -50,7 +50,7 @@ test('undoes a transaction that the server ends half-way', async (t) => {
 
 test('ends a statement that takes too long', async (t) => {
   const url = await useDatabase(t);
-  const database = createDatabase({ url, applicationName: 'test', statementTimeoutMs: 50 });
+  const database = createDatabase({ url, applicationName: 'test', statementTimeoutMs: 1_000 });
   atEnd(t, () => database.close());
   await assert.rejects(
     database.run((db) => sql`select pg_sleep(60)`.execute(db)),
@@ -61,7 +61,7 @@ test('ends a statement that takes too long', async (t) => {
 
 test('does not wait for ever when all connections are in use', async (t) => {
   const url = await useDatabase(t);
-  const database = createDatabase({ url, applicationName: 'test', poolSize: 1, connectTimeoutMs: 500 });
+  const database = createDatabase({ url, applicationName: 'test', poolSize: 1, connectTimeoutMs: 2_000 });
   atEnd(t, () => database.close());
   await database.transaction(async () => assert.rejects(database.check(), unavailable));
   await database.check();
@@ -77,7 +77,7 @@ test('says who is connected', async (t) => {
 
 test('gives up a server that accepts and never answers, and uses no such connection again', async (t) => {
   const mute = await useMuteProxy(t, await useDatabase(t));
-  const database = createDatabase({ url: mute.url, applicationName: 'test', poolSize: 1, statementTimeoutMs: 50 });
+  const database = createDatabase({ url: mute.url, applicationName: 'test', poolSize: 1, statementTimeoutMs: 1_000 });
   atEnd(t, () => database.close());
   await database.check();
   mute.silence();

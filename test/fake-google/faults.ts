@@ -2,7 +2,9 @@
  * Faults on request. A rule says where (endpoint, client, token, …), what, how often, and whether the request takes
  * effect first: `when: 'after'` is "Google issued the tokens, but the answer was lost".
  */
+import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fits, type RequestFilter } from './counters.ts';
 import type { Answer } from './http.ts';
 import { type OAuthErrorName, oauthErrorAnswer } from './oauth-error.ts';
@@ -13,6 +15,8 @@ import type { RequestFacts } from './request-facts.ts';
 export type Fault =
   /** Answers properly, but only after `ms` milliseconds of real time. */
   | { readonly kind: 'latency'; readonly ms: number }
+  /** Answers properly, but only when the rule is cleared: whatever a test does before, it does meanwhile. */
+  | { readonly kind: 'held' }
   /** Never answers; the connection stays open until either side gives up. */
   | { readonly kind: 'hang' }
   /** Resets the TCP connection. */
@@ -44,22 +48,25 @@ export interface FaultHandle {
   readonly id: string;
   /** How many requests it has hit so far. */
   hits(): number;
-  /** Takes the rule back and closes the connections that it left hanging. */
+  /** Takes the rule back: what it holds is answered, and the connections that it left hanging are closed. */
   clear(): void;
 }
 
 /** What a test may ask for. */
 export interface Faults {
   add(rule: FaultRule): FaultHandle;
-  /** Takes one rule back, or all of them, and closes the connections that they left hanging. */
+  /** Takes one rule back, or all of them, as `FaultHandle.clear` does. */
   clear(id?: string): void;
 }
 
+type Delay = Extract<Fault, { kind: 'latency' | 'held' }>;
+type Wait = () => Promise<unknown>;
+
 /** How the server has to treat one request. */
 export interface FaultPlan {
-  /** Milliseconds to wait before the endpoint is called, and between its call and the answer. */
-  readonly latency: { readonly before: number; readonly after: number };
-  readonly fault: Exclude<Fault, { kind: 'latency' }> | undefined;
+  /** What is to be waited for before the endpoint is called, and between its call and the answer. */
+  readonly waits: { readonly before: readonly Wait[]; readonly after: readonly Wait[] };
+  readonly fault: Exclude<Fault, Delay> | undefined;
   /** Whether the endpoint is to be called before the fault happens. */
   readonly takesEffect: boolean;
   /** Aborted when the rule behind `fault` is cleared. */
@@ -76,7 +83,7 @@ const htmlForbidden = `<!DOCTYPE html><html lang=en><meta charset=utf-8><title>E
 <p><b>403.</b> <ins>That’s an error.</ins><p>Your client does not have permission to get URL <code>/token</code> from this server. <ins>That’s all we know.</ins>`;
 
 const noFault: FaultPlan = {
-  latency: { before: 0, after: 0 },
+  waits: { before: [], after: [] },
   fault: undefined,
   takesEffect: true,
   cleared: undefined,
@@ -118,11 +125,12 @@ export function createFaultBook({ names }: { names: RandomNames }): FaultBook {
       let plan = noFault;
       for (const standing of rules.values()) {
         const { fault, when = 'before' } = standing.rule;
-        const alreadyFaulty = fault.kind !== 'latency' && plan.fault !== undefined;
-        if (alreadyFaulty || !isDue(standing, facts)) continue;
+        if (!isDelay(fault) && plan.fault !== undefined) continue;
+        if (!isDue(standing, facts)) continue;
         standing.hits += 1;
-        if (fault.kind === 'latency') {
-          plan = { ...plan, latency: { ...plan.latency, [when]: plan.latency[when] + fault.ms } };
+        if (isDelay(fault)) {
+          const wait = waitOf(fault, standing.cleared.signal);
+          plan = { ...plan, waits: { ...plan.waits, [when]: [...plan.waits[when], wait] } };
         } else {
           const takesEffect = when === 'after' || fault.kind === 'cut-body';
           plan = { ...plan, fault, takesEffect, cleared: standing.cleared.signal };
@@ -130,6 +138,17 @@ export function createFaultBook({ names }: { names: RandomNames }): FaultBook {
       }
       return plan;
     },
+  };
+}
+
+function isDelay(fault: Fault): fault is Delay {
+  return fault.kind === 'latency' || fault.kind === 'held';
+}
+
+function waitOf(fault: Delay, cleared: AbortSignal): Wait {
+  if (fault.kind === 'latency') return () => delay(fault.ms, undefined, { ref: false });
+  return async () => {
+    if (!cleared.aborted) await once(cleared, 'abort');
   };
 }
 

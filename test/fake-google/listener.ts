@@ -1,6 +1,5 @@
 /** Takes requests from node:http: read, count, plan faults, call the endpoint, answer or misbehave. */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Counter } from './counters.ts';
 import { type FaultBook, misbehave } from './faults.ts';
 import { ApiError, apiErrorAnswer } from './google-api-error.ts';
@@ -49,15 +48,11 @@ async function handle(parts: ListenerParts, incoming: IncomingMessage, response:
 
   // No await between the count and the plan: whoever waited for the arrival finds the fault decided.
   const plan = faults.plan(facts);
-  await wait(plan.latency.before);
+  for (const wait of plan.waits.before) await wait();
   const proper = plan.takesEffect ? await answerOf(call, request) : undefined;
-  await wait(plan.latency.after);
+  for (const wait of plan.waits.after) await wait();
   const answer = misbehave(plan, response, proper);
   if (answer) send(response, answer);
-}
-
-async function wait(ms: number): Promise<void> {
-  if (ms > 0) await delay(ms, undefined, { ref: false });
 }
 
 async function answerOf(endpoint: Endpoint, request: PracticeRequest): Promise<Answer> {

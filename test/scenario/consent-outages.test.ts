@@ -19,10 +19,11 @@ async function consentWith(world: World, consentLink: string, during: () => Prom
   const browser = createOwnerBrowser();
   const callback = await world.google.consent(await browser.start(consentLink), { account: owner.account });
   world.google.counts.reset();
-  world.google.faults.add({ fault: { kind: 'latency', ms: 1_000 }, where: { endpoint: 'token' }, when: 'after' });
+  const held = world.google.faults.add({ fault: { kind: 'held' }, where: { endpoint: 'token' }, when: 'after' });
   const finished = browser.open(callback);
   await world.google.counts.arrival({ endpoint: 'token' });
   await during();
+  held.clear();
   return finished;
 }
 

@@ -24,12 +24,22 @@ interface Demo {
   ended(): Promise<number | null>;
 }
 
+/** Four in a row that nothing listens on: other test files have servers of their own meanwhile. */
+async function freePorts(): Promise<readonly number[]> {
+  for (;;) {
+    const first = await freePort();
+    const ports = [first, first + 1, first + 2, first + 3];
+    const taken = await Promise.all(ports.map(isListening));
+    if (!taken.includes(true)) return ports;
+  }
+}
+
 async function startDemo(t: TestContext, ...flags: string[]): Promise<Demo> {
-  const first = Math.min(await freePort(), 65_000);
+  const ports = await freePorts();
   const folder = await useFolder(t);
   // Reachable, not readable, by the account that PostgreSQL runs as.
   await chmod(folder, 0o711);
-  const env = { ...process.env, TMPDIR: folder, DEMO_PORT: String(first), NO_COLOR: '1' };
+  const env = { ...process.env, TMPDIR: folder, DEMO_PORT: String(ports[0]), NO_COLOR: '1' };
   const child = spawn(process.execPath, [main, ...flags], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   atEnd(t, () => void child.kill('SIGKILL'));
   let output = '';
@@ -38,7 +48,7 @@ async function startDemo(t: TestContext, ...flags: string[]): Promise<Demo> {
   return {
     child,
     folder,
-    ports: [first, first + 1, first + 2, first + 3],
+    ports,
     said: () => output,
     ended: async () => (await exit)[0],
   };
@@ -79,7 +89,7 @@ test('it tells the whole way in plain words, ends well when asked to, and leaves
 
 test('it stays up and serves until Ctrl-C, which leaves nothing behind', async (t) => {
   const demo = await startDemo(t);
-  await until('the story is told', () => demo.said().includes('Ctrl-C stops everything'), 60_000);
+  await until('the story is told', () => demo.said().includes('Ctrl-C stops everything'));
   const line = /curl -s -H 'X-Sidecar-Request: true' (?:\\\s+)?(http\S+)/.exec(demo.said())?.[1] ?? '';
   const response = await fetch(line, { headers: { 'X-Sidecar-Request': 'true' } });
   assert.match(((await response.json()) as { access_token: string }).access_token, /^ya29\./);
@@ -97,7 +107,7 @@ for (const [moment, words] of [
 ] as const) {
   test(`Ctrl-C ${moment} stops all that has been started`, async (t) => {
     const demo = await startDemo(t);
-    await until('it is there', () => demo.said().includes(words), 60_000);
+    await until('it is there', () => demo.said().includes(words));
     demo.child.kill('SIGINT');
     assert.equal(await demo.ended(), 0, demo.said());
     await assertNothingLeft(demo);

@@ -173,12 +173,13 @@ describe('the scheduler', () => {
     const { url } = await world.api<{ url: string }>('POST', `/v1/channels/${id}/consent-links`);
     const where = { endpoint: 'token', grantType: 'refresh_token', account: 'overtaken@example.com' } as const;
     world.google.counts.reset();
-    world.google.faults.add({ fault: { kind: 'latency', ms: 1_500 }, where });
+    const held = world.google.faults.add({ fault: { kind: 'held' }, where });
     world.google.advance(Math.max(0, (due?.getTime() ?? 0) - world.google.now()) + 1);
     const refreshing = world.broker.refreshDue();
     await world.google.counts.arrival(where);
     await world.consent(url, { account: 'overtaken@example.com' });
     const renewed = (await world.channel(id)).grant;
+    held.clear();
     await refreshing;
     const { state, grant } = await world.channel(id);
     assert.deepEqual([state, grant?.generation], ['active', 2]);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { startServerProcess } from '../../broker/store/embedded/server-process.ts';
 import { brokerEnvironment } from '../support/broker.ts';
+import { compiledModules } from '../support/compiled.ts';
 import { createOwnerBrowser } from '../support/owner-browser.ts';
 import {
   type RevokeWorld,
@@ -42,11 +43,11 @@ test('a broker that is killed between the intent and Google’s answer is follow
     name: 'the broker',
     command: process.execPath,
     args: [brokerMain, 'serve'],
-    env: { ...environment, PATH: process.env.PATH ?? '' },
+    env: { ...compiledModules(), ...environment, PATH: process.env.PATH ?? '' },
     log: () => undefined,
   });
   atEnd(t, () => killed.stop());
-  await killed.line(/"msg":"broker serves"/, 30_000);
+  await killed.line(/"msg":"broker serves"/, 60_000);
   const token = await world.admin.identityToken();
   const url = `${environment.BROKER_PUBLIC_URL}/v1/channels/${channel}/revocation`;
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
@@ -155,9 +156,10 @@ test('a refresh that is under way does not revive the channel, and the token tha
   const channel = await world.connect('main', 'olga');
   const workload = await useWorkload(t, world, { reads: [channel] });
   // Google has given a new refresh token and voided the former; the answer is on its way.
-  world.google.faults.add({ fault: { kind: 'latency', ms: 3_000 }, where: refreshes, times: 1, when: 'after' });
-  world.google.advance(58 * minute);
-  const reading = workload.getAccessToken({ channelId: channel, minTtlSeconds: 600 }).then(
+  const held = world.google.faults.add({ fault: { kind: 'held' }, where: refreshes, when: 'after' });
+  // Nothing is left of the token: who reads waits for the refresh.
+  world.google.advance(61 * minute);
+  const reading = workload.getAccessToken({ channelId: channel }).then(
     () => 'a token',
     (error: { code?: string }) => error.code,
   );
@@ -165,6 +167,7 @@ test('a refresh that is under way does not revive the channel, and the token tha
   await world.revoke(channel);
   await until(async () => (await world.outcome(channel)) === 'already_invalid');
   assert.equal(world.google.liveRefreshTokens().length, 1, 'there is nothing left to take back');
+  held.clear();
   assert.equal(await reading, 'CHANNEL_REVOKED');
   await until(async () => {
     await settle(world);

@@ -14,6 +14,7 @@ import { startServerProcess } from '../../broker/store/embedded/server-process.t
 import { grantContext } from '../../broker/vault/encryption-context.ts';
 import { workloadSpiffeId } from '../../vault-policies/layout.ts';
 import { brokerEnvironment, useBroker } from '../support/broker.ts';
+import { compiledModules } from '../support/compiled.ts';
 import { useRedis } from '../support/redis.ts';
 import { atEnd } from '../support/scope.ts';
 import { isReady, readToken, until, useSidecar } from '../support/sidecar.ts';
@@ -299,7 +300,7 @@ test('a broker that is killed amid the revocations is followed by another, and n
   const world = await useShredWorld(t, { settings: { BROKER_SHRED_APPROVALS: '0' } });
   for (const name of ['one', 'two', 'three']) await connect(world, name);
   // The first broker to work on it hangs at Google in the middle.
-  const hang = world.google.faults.add({ fault: { kind: 'latency', ms: 60_000 }, where: revocations, times: 'always' });
+  const hang = world.google.faults.add({ fault: { kind: 'hang' }, where: revocations, times: 'always' });
   const environment = await brokerEnvironment(t, {
     vault: world.vault,
     google: world.google,
@@ -312,11 +313,11 @@ test('a broker that is killed amid the revocations is followed by another, and n
     name: 'the broker',
     command: process.execPath,
     args: [brokerMain, 'serve'],
-    env: { ...environment, PATH: process.env.PATH ?? '' },
+    env: { ...compiledModules(), ...environment, PATH: process.env.PATH ?? '' },
     log: () => undefined,
   });
   atEnd(t, () => killed.stop());
-  await killed.line(/"msg":"broker serves"/, 30_000);
+  await killed.line(/"msg":"broker serves"/, 60_000);
   const token = await world.admin.identityToken();
   const ask = (path: string, body: object) =>
     fetch(`${environment.BROKER_PUBLIC_URL}/v1/tenants/${tenant}/shred${path}`, {

@@ -100,14 +100,16 @@ test('a refresh that is under way when the channel is suspended caches nothing, 
   const channel = await world.connect('main', 'olga');
   const workload = await useWorkload(t, world, { reads: [channel] });
   const before = (await world.channel(channel)).grant?.refreshTokenHash;
-  world.google.faults.add({ fault: { kind: 'latency', ms: 2_000 }, where: refreshes, times: 1, when: 'after' });
-  world.google.advance(58 * minute);
-  const reading = workload.getAccessToken({ channelId: channel, minTtlSeconds: 600 }).then(
+  const held = world.google.faults.add({ fault: { kind: 'held' }, where: refreshes, when: 'after' });
+  // Nothing is left of the token: who reads waits for the refresh.
+  world.google.advance(61 * minute);
+  const reading = workload.getAccessToken({ channelId: channel }).then(
     () => 'a token',
     (error: { code?: string }) => error.code,
   );
   await world.google.counts.arrival(refreshes);
   await world.api('POST', `/v1/channels/${channel}/suspend`, { reason });
+  held.clear();
   assert.equal(await reading, 'CHANNEL_SUSPENDED');
   await until(async () => {
     await world.broker.refreshDue();

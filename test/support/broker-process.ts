@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startServerProcess } from '../../broker/store/embedded/server-process.ts';
+import { compiledModules } from './compiled.ts';
 import { atEnd, type Scope, useFolder } from './scope.ts';
 
 const brokerMain = join(import.meta.dirname, '../../broker/main.ts');
@@ -29,7 +30,7 @@ export async function startBrokerProcess(
     name: 'the broker',
     command: process.execPath,
     args: [...nodeArgs, brokerMain, 'serve'],
-    env: environment,
+    env: { ...compiledModules(), ...environment },
     cwd: await useFolder(scope),
     log: () => {},
   });

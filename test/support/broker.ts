@@ -67,6 +67,8 @@ export async function brokerEnvironment(
     BROKER_GOOGLE_YOUTUBE_URL: google.url,
     BROKER_GOOGLE_RISC_CONFIGURATION_URL: google.endpoints.riscConfiguration,
     BROKER_LOG_LEVEL: 'debug',
+    // On a busy machine PostgreSQL takes longer than the default at times, and then records take another way.
+    BROKER_AUDIT_PATIENCE: '20s',
     ...parts.settings,
   };
 }

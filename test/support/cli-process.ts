@@ -8,6 +8,7 @@ import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { createCli } from '../../broker/cli/cli.ts';
+import { compiledModules } from './compiled.ts';
 import { atEnd, type Scope, useFolder } from './scope.ts';
 
 const main = fileURLToPath(new URL('../../broker/main.ts', import.meta.url));
@@ -65,7 +66,10 @@ export async function runHere(env: NodeJS.ProcessEnv, ...words: readonly string[
 
 /** Runs a command to its end, as a process. */
 export async function runCommand(env: NodeJS.ProcessEnv, ...words: readonly string[]): Promise<CommandResult> {
-  const child = spawn(process.execPath, [main, ...words], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [main, ...words], {
+    env: { ...compiledModules(), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
   return { exitCode: child.exitCode, stdout, stderr };
 }
@@ -82,7 +86,10 @@ export interface RunningCommand {
 
 /** Starts a command that goes on until it is interrupted; killed at the end of the scope. */
 export function startCommand(scope: Scope, env: NodeJS.ProcessEnv, ...words: readonly string[]): RunningCommand {
-  const child: ChildProcess = spawn(process.execPath, [main, ...words], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child: ChildProcess = spawn(process.execPath, [main, ...words], {
+    env: { ...compiledModules(), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const closed = once(child, 'close');
   atEnd(scope, () => {
     child.kill('SIGKILL');

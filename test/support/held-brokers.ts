@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { PracticeGoogle } from '../fake-google/server.ts';
 import { type BrokerParts, brokerEnvironment } from './broker.ts';
+import { compiledModules } from './compiled.ts';
 import type { BrokerCall, BrokerNews } from './held-broker.ts';
 import type { RefreshStep } from './refresh-steps.ts';
 import { atEnd, type Scope } from './scope.ts';
@@ -47,7 +48,7 @@ export async function useMachine(scope: Scope, parts: Parts): Promise<Machine> {
 }
 
 async function start(scope: Scope, { google }: Parts, environment: Record<string, string>): Promise<HeldBroker> {
-  const env = { ...environment, NOW: String(google.now()) };
+  const env = { ...compiledModules(), ...environment, NOW: String(google.now()) };
   const child = fork(program, { env, execArgv: [], stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
   const exited = once(child, 'exit');
   atEnd(scope, async () => {

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { startServerProcess } from '../../broker/store/embedded/server-process.ts';
 import type { Endpoints } from '../fake-google/openid.ts';
 import { connectPracticeGoogle, type RemotePracticeGoogle } from '../fake-google/remote.ts';
+import { compiledModules } from './compiled.ts';
 import { atEnd, type Scope } from './scope.ts';
 
 const main = join(import.meta.dirname, '../fake-google/main.ts');
@@ -20,7 +21,7 @@ export async function usePracticeGoogleProcess(scope: Scope): Promise<PracticeGo
     name: 'the practice Google',
     command: process.execPath,
     args: [main],
-    env: {},
+    env: { ...compiledModules() },
     log: () => {},
   });
   atEnd(scope, process_.stop);

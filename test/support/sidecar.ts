@@ -1,10 +1,10 @@
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { loadConfig } from '../../sidecar/config.ts';
 import type { Facts, Log } from '../../sidecar/log.ts';
 import { type Sidecar, type SidecarDependencies, startSidecar } from '../../sidecar/sidecar.ts';
 import { workloadSpiffeId } from '../../vault-policies/layout.ts';
 import { addWorkload } from '../../vault-policies/workloads.ts';
+import { until as untilNamed } from './poll.ts';
 import { atEnd, type Scope } from './scope.ts';
 import { credentialFiles, type SetUpVault } from './vault-set-up.ts';
 
@@ -109,10 +109,9 @@ export async function readToken(sidecar: Pick<Sidecar, 'url'>, channel: string, 
   };
 }
 
-/** Polls until it holds; fails after 20 s. */
-export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + 20_000; !(await holds()); await delay(20))
-    if (Date.now() > end) throw new Error('waited 20 s in vain');
+/** Polls until it holds. */
+export function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+  return untilNamed('it holds', holds);
 }
 
 /** Where the program is. */

@@ -31,6 +31,8 @@ const minute = 60_000;
 const hour = 60 * minute;
 /** What is due and may not go to Google yet is looked at again after this; a broker by itself looks more often. */
 const lookAgainMs = minute;
+/** And of a client that is in trouble alone, whose channels stay due all the while. */
+const lookLaterMs = 5 * minute;
 const readEveryMs = 6 * hour;
 const deliverEveryMs = hour;
 
@@ -118,7 +120,7 @@ export async function runWeek(scope: Scope): Promise<Week> {
     ...every(readEveryMs, read),
     ...every(deliverEveryMs, () => whereThere(() => world.broker.deliverNotifications())),
   ];
-  await pass(world, acts);
+  await pass(world, acts, outages);
   return { world, fleet, outages, revocations, webhook, reads, slips: slips.filter(({ hits }) => hits() === 1).length };
 }
 
@@ -127,20 +129,27 @@ function every(ms: number, act: Act['act']): readonly Act[] {
 }
 
 /** Moves the clock to the next due instant or act, has the broker look, and so on to the end of the week. */
-async function pass({ google, broker, store }: World, acts: readonly Act[]): Promise<void> {
+async function pass(
+  { google, broker, store }: World,
+  acts: readonly Act[],
+  outages: readonly WeekOutage[],
+): Promise<void> {
   const left = [...acts].sort((one, other) => one.at - other.at);
   while (google.now() < monday + weekMs) {
     const now = google.now();
-    const due = await nextDue(store, now);
-    const next = Math.min(due > now ? due : now + lookAgainMs, left[0]?.at ?? monday + weekMs);
-    google.setClock(Math.max(now, next));
+    const inTrouble = outages
+      .filter(({ from, to }) => from <= now && now < to)
+      .flatMap(({ oauthClient = [] }) => oauthClient);
+    const due = await nextDue(store, now, inTrouble);
+    const looks = [due > now ? due : now + lookAgainMs, inTrouble.length > 0 ? now + lookLaterMs : Infinity];
+    google.setClock(Math.max(now, Math.min(...looks, left[0]?.at ?? monday + weekMs)));
     while (left[0] && left[0].at <= google.now()) await left.shift()?.act();
     await whereThere(() => broker.refreshDue());
   }
 }
 
-async function nextDue(store: Store, now: number): Promise<number> {
-  const part = { now: new Date(now), regions: undefined, exceptClients: [] };
+async function nextDue(store: Store, now: number, exceptClients: readonly string[]): Promise<number> {
+  const part = { now: new Date(now), regions: undefined, exceptClients };
   const due = await whereThere(() => store.channels.nextDue(part));
   return due?.getTime() ?? now;
 }

@@ -6,6 +6,8 @@ import { databaseRoles, giveToOwner, urlAs } from '../../stack/postgres-roles.ts
 import { adminUrlOf, ownerUrl, useDatabase } from './postgres.ts';
 import { atEnd, type Scope } from './scope.ts';
 
+const patienceMs = 60_000;
+
 /** Migrates a database as its owner and answers its URL as the role that the broker runs as. */
 async function prepare(url: string): Promise<string> {
   const database = databaseIn(url);
@@ -37,9 +39,17 @@ export async function useStore(scope: Scope): Promise<{ store: Store; database: 
   return { store: createStore({ database }), database, url };
 }
 
-/** Connects to a database by any URL, for instance by `ownerUrl(url)` or `superuserUrl(url)`. */
+/**
+ * Connects to a database by any URL, for instance by `ownerUrl(url)` or `superuserUrl(url)`. Patiently: a test may keep a
+ * transaction open for as long as another process takes to start, and a busy machine takes its time to connect.
+ */
 export function useConnection(scope: Scope, url: string): Database {
-  const database = createDatabase({ url, applicationName: 'test' });
+  const database = createDatabase({
+    url,
+    applicationName: 'test',
+    connectTimeoutMs: patienceMs,
+    statementTimeoutMs: patienceMs,
+  });
   atEnd(scope, () => database.close());
   return database;
 }

@@ -41,6 +41,8 @@ export interface TokenServer {
   /** Every channel is available in generation 1 until this says otherwise; subscribers are told at once. */
   stand(channel: string, standing: Partial<Omit<WatchedChannel, 'channel'>>): void;
   readonly subscriptions: ReadonlySet<OpenSubscription>;
+  /** How many there have been, with those that have ended. */
+  subscribed(): number;
   /** Refuses new subscriptions by this error; undefined to take them again. */
   refuseSubscriptions(error: BrokerError | undefined): void;
   start(): Promise<void>;
@@ -74,6 +76,7 @@ export async function useTokenServer(
   const calls: TokenCall[] = [];
   const standings = new Map<string, WatchedChannel>();
   const subscriptions = new Set<OpenSubscription & { readonly watcher: Watcher }>();
+  let subscribed = 0;
   let refusal: BrokerError | undefined;
   const standingsOf = (channels: readonly string[]) =>
     channels.map((channel) => standings.get(channel) ?? { channel, refusal: undefined, generation: 1 });
@@ -89,6 +92,7 @@ export async function useTokenServer(
       },
     };
     subscriptions.add(subscription);
+    subscribed += 1;
     watcher.update(standingsOf(channels));
     return { close: () => subscriptions.delete(subscription) };
   };
@@ -155,6 +159,7 @@ export async function useTokenServer(
     calls,
     answer,
     subscriptions,
+    subscribed: () => subscribed,
     stand(channel, standing) {
       standings.set(channel, { channel, refusal: undefined, generation: 1, ...standing });
       for (const { channels, watcher } of subscriptions) {

@@ -6,7 +6,6 @@
 
 import type { Channel } from '../../broker/domain/channel.ts';
 import type { Store } from '../../broker/ports.ts';
-import { createDatabase } from '../../broker/store/database.ts';
 import { createStore } from '../../broker/store/store.ts';
 import { createSigningKey } from '../fake-google/jwt.ts';
 import { type PracticeGoogle, type PracticeGoogleOptions, startPracticeGoogle } from '../fake-google/server.ts';
@@ -16,7 +15,7 @@ import { type RunningBroker, useBroker } from './broker.ts';
 import { createOwnerBrowser, type OwnerBrowser, type Page } from './owner-browser.ts';
 import { atEnd, type Scope } from './scope.ts';
 import { simulatedTime } from './simulated-time.ts';
-import { useMigratedDatabase } from './store.ts';
+import { useConnection, useMigratedDatabase } from './store.ts';
 import { createPerson, type Person } from './vault-people.ts';
 import { type SetUpVault, useSetUpVault } from './vault-set-up.ts';
 
@@ -88,9 +87,7 @@ export async function useWorld(scope: Scope, options: WorldOptions = {}): Promis
     redirectUris: [broker.redirectUri],
     ...options.client,
   });
-  const database = createDatabase({ url: databaseUrl, applicationName: 'test' });
-  atEnd(scope, () => database.close());
-  const store = createStore({ database });
+  const store = createStore({ database: useConnection(scope, databaseUrl) });
   const admin = await createPerson(vault, { name: `ada-${vault.layout.mounts.transit}`, groups: [operatorsGroup] });
   const identityToken = await admin.identityToken();
 
