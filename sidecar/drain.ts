@@ -23,6 +23,8 @@ export function createDrain(tokens: TokenSource): Drain {
     tokens: {
       ...tokens,
       held: (wish) => (draining ? undefined : tokens.held(wish)),
+      reject: (channelId, sha256) =>
+        draining ? Promise.reject(sidecarError('STOPPING')) : tokens.reject(channelId, sha256),
       read(wish) {
         if (draining) return Promise.reject(sidecarError('STOPPING'));
         const reading = tokens.read(wish);

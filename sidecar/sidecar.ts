@@ -1,14 +1,13 @@
 /** Puts the sidecar together: certificate → broker → tokens → callers → local interfaces. The only composition root. */
 import { createAdminEndpoint } from './admin/endpoint.ts';
-import { listenOnSocket } from './admin/socket.ts';
 import { createBrokerClient } from './broker-client.ts';
 import { startClockWatch } from './clock-watch.ts';
 import type { SidecarConfig } from './config.ts';
 import { createDrain } from './drain.ts';
 import { isLoopback, listen } from './endpoints/listen.ts';
+import { listenOnSocket } from './endpoints/unix-socket.ts';
 import { type LocalInterfaces, startLocalInterfaces } from './local-interfaces.ts';
 import type { Log } from './log.ts';
-import { noObserver } from './observe.ts';
 import { createOperationsEndpoint } from './operations/endpoint.ts';
 import { createHealth, type Health } from './operations/health.ts';
 import { createMetrics } from './operations/metrics.ts';
@@ -120,7 +119,7 @@ export async function startSidecar(config: SidecarConfig, dependencies: SidecarD
     const health = createHealth({ svids, broker, tokens, subscription, draining, patienceMs, channels, now });
     metrics.watch({
       svidEnds: () => svids.current()?.notAfter.getTime(),
-      tokenEnds: source.ends,
+      channels: source.list,
       silence: subscription.silence,
     });
     const isLocal = isLoopback(config.operationsListen);
@@ -128,13 +127,13 @@ export async function startSidecar(config: SidecarConfig, dependencies: SidecarD
     const operations = await listen(config.operationsListen, operationsEndpoint);
     closers.push(operations.close);
 
-    const observer = { ...noObserver, answered: metrics.answered };
-    const local = await startLocalInterfaces(config, { tokens, writeReleases, observer, log, now, steady });
+    const local = await startLocalInterfaces(config, { tokens, writeReleases, observer: metrics, log, now, steady });
     closers.push(local.stop);
 
     if (config.adminSocket !== undefined) {
       const admin = createAdminEndpoint({ health, svids, tokens: source, quit, log });
-      closers.push((await listenOnSocket(config.adminSocket, admin)).close);
+      const socket = { path: config.adminSocket, mode: 0o600, group: undefined };
+      closers.push((await listenOnSocket(socket, () => admin)).close);
     }
 
     return {

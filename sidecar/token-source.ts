@@ -73,8 +73,6 @@ export interface TokenSource {
   holds(channelId: string): boolean;
   /** Takes nothing for known any more: the clock has jumped. Each token is checked with the broker before it is given. */
   doubt(): void;
-  /** Channel -> end of the token that is held, in milliseconds since 1970. */
-  ends(): readonly (readonly [channelId: string, expiresAt: number])[];
   /** Drops the tokens of these channels, or all; each is fetched anew when it is read. Answers how many there were. */
   drop(channelIds?: readonly string[]): number;
   /** Forgets every token. */
@@ -404,11 +402,6 @@ export function createTokenSource(options: TokenSourceOptions): TokenSource {
     }
   };
 
-  const ends = () =>
-    [...entries.values()].flatMap(({ channelId, served }) =>
-      served ? [[channelId, served.token.expiresAt] as const] : [],
-    );
-
   const drop = (channelIds: readonly string[] = [...entries.keys()]): number => {
     let dropped = 0;
     for (const channelId of channelIds) {
@@ -421,6 +414,7 @@ export function createTokenSource(options: TokenSourceOptions): TokenSource {
       entry.served = undefined;
       entry.failure = undefined;
       entry.refusals.clear();
+      if (entry.kept) void fly(entry, anything(entry));
     }
     tellChannels();
     return dropped;
@@ -431,7 +425,7 @@ export function createTokenSource(options: TokenSourceOptions): TokenSource {
     entries.clear();
   };
 
-  return { held, read, hear, reject, keep, list, holds, doubt, ends, drop, stop };
+  return { held, read, hear, reject, keep, list, holds, doubt, drop, stop };
 }
 
 function withdrawnError({ code, message }: ChannelStatus): SidecarError {

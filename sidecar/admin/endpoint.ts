@@ -14,7 +14,7 @@ import type { AdminStatus } from './status.ts';
 export interface AdminOptions {
   readonly health: Health;
   readonly svids: Pick<SvidSource, 'current' | 'rotate'>;
-  readonly tokens: Pick<TokenSource, 'ends' | 'drop'>;
+  readonly tokens: Pick<TokenSource, 'list' | 'drop'>;
   /** Has the whole sidecar stop, as SIGTERM does. */
   readonly quit: () => void;
   readonly log: Log;
@@ -67,7 +67,11 @@ async function statusOf({ health, svids, tokens }: AdminOptions): Promise<AdminS
     obstacles,
     degraded: health.troubles(),
     certificate: svid && { spiffe_id: svid.spiffeId.uri, serial: svid.serial, ends_at: svid.notAfter.toISOString() },
-    tokens: tokens.ends().map(([channel, end]) => ({ channel, ends_at: new Date(end).toISOString() })),
+    tokens: tokens.list().map(({ channelId, served, problem }) => ({
+      channel: channelId,
+      ...(served && { ends_at: new Date(served.token.expiresAt).toISOString() }),
+      ...(problem !== undefined && { problem }),
+    })),
   };
 }
 

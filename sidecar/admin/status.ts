@@ -8,6 +8,8 @@ export const adminStatus = z.object({
   obstacles: z.array(obstacle).readonly(),
   degraded: z.array(obstacle).readonly(),
   certificate: z.object({ spiffe_id: z.string(), serial: z.string(), ends_at: z.string() }).optional(),
-  tokens: z.array(z.object({ channel: z.string(), ends_at: z.string() })).readonly(),
+  tokens: z
+    .array(z.object({ channel: z.string(), ends_at: z.string().optional(), problem: z.string().optional() }))
+    .readonly(),
 });
 export type AdminStatus = z.output<typeof adminStatus>;

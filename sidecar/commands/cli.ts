@@ -4,6 +4,7 @@ import type { Environment } from '../config.ts';
 import { addAdminCommands } from './admin.ts';
 import type { CommandContext } from './command-context.ts';
 import { asCommandError, exitCodes } from './command-error.ts';
+import { addDoctorCommand } from './doctor.ts';
 import { addEnvCommand } from './env.ts';
 import { addExecCommand } from './exec.ts';
 import { createOutput, type Streams } from './output.ts';
@@ -80,6 +81,7 @@ function program(context: CommandContext, streams: Streams, version: string): Co
   addExecCommand(sidecar, context);
   addEnvCommand(sidecar, context);
   addTokenCommand(sidecar, context);
+  addDoctorCommand(sidecar, context);
   addAdminCommands(sidecar, context);
   return sidecar;
 }

@@ -2,9 +2,9 @@
  * `sidecar exec`: the sidecar and its worker together. The worker gets the environment in which it finds its tokens, and
  * nothing of the sidecar's own; it is started when it can be served, is never restarted, and its end is the end of both.
  */
+import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
-import { loadConfig, type SidecarConfig } from '../config.ts';
 import { SidecarError } from '../errors.ts';
 import { createLog, type ProcessLog } from '../log.ts';
 import type { Sidecar } from '../sidecar.ts';
@@ -12,16 +12,14 @@ import { environmentOfWorker, type WorkerPlaces, workerChange } from '../worker/
 import { exitCodeOf, passedOn, startWorker, type Worker } from '../worker/worker-process.ts';
 import type { CommandContext } from './command-context.ts';
 import { asCommandError, CommandError, exitCodes } from './command-error.ts';
+import { channelOf, configForWorker, type WorkerWish } from './exec-config.ts';
 import { prepareProcess, startHere, stopHere } from './start.ts';
 
 const RETRY_MS = 200;
 
-interface ExecOptions {
-  readonly channel?: string;
+interface ExecOptions extends WorkerWish {
   readonly wait: number;
-  readonly uid?: number;
-  readonly gid?: number;
-  readonly verbose?: true;
+  readonly quiet?: true;
 }
 
 export function addExecCommand(program: Command, context: CommandContext): void {
@@ -32,14 +30,14 @@ export function addExecCommand(program: Command, context: CommandContext): void 
       'Starts a sidecar, waits until it can serve, and runs the command with the environment in which it finds its tokens. Standard streams, signals and the exit code are the command’s; the sidecar’s log goes to stderr. Ports that no setting names are free ones, so that many can run side by side.',
     )
     .argument('<command...>', 'the worker, after --')
-    .option('-c, --channel <channel>', 'the channel that Google’s libraries find')
+    .option('-c, --channel <channel>', 'the channel that Google’s libraries find', toChannel)
     .option('--wait <seconds>', 'how long to wait until it can be served', toNumber, 30)
     .option('--uid <uid>', 'run the command as this user, by number; needs root', toNumber)
     .option('--gid <gid>', 'run the command as this group, by number; needs root', toNumber)
-    .option('--verbose', 'log also what is well')
+    .option('--quiet', 'log only what is wrong; released tokens are then on the broker’s record alone')
     .passThroughOptions()
     .action(async (words: readonly string[], options: ExecOptions) => {
-      const log = createLog(2, options.verbose ? 'info' : 'warn');
+      const log = createLog(2, options.quiet ? 'warn' : 'info');
       const held: { worker?: Worker } = {};
       try {
         prepareProcess(context, log, () => {
@@ -51,14 +49,6 @@ export function addExecCommand(program: Command, context: CommandContext): void 
         throw asExecError(thrown);
       }
     });
-}
-
-/** With free ports where no setting names one, and with a port for the channel of the command line. */
-function configOf({ environment }: CommandContext, { channel }: ExecOptions): SidecarConfig {
-  const free = { SIDECAR_LISTEN: '127.0.0.1:0', SIDECAR_OPERATIONS_LISTEN: '127.0.0.1:0' };
-  const config = loadConfig({ ...free, ...environment });
-  if (channel === undefined || config.gceChannels.has(channel)) return config;
-  return { ...config, gceChannels: new Map([...config.gceChannels, [channel, 0]]) };
 }
 
 /**
@@ -73,44 +63,48 @@ async function runWorker(
   options: ExecOptions,
   held: { worker?: Worker },
 ): Promise<number> {
-  const config = configOf(context, options);
-  const channel = options.channel ?? (config.gceChannels.size === 1 ? [...config.gceChannels.keys()][0] : undefined);
+  const { config, remove } = await configForWorker(context.environment, options);
+  const channel = channelOf(config, options);
   const early = new AbortController();
   for (const signal of passedOn)
     context.own.on(signal, () => (held.worker ? held.worker.pass(signal) : early.abort(signal)));
 
-  const sidecar = await startHere(context, config, log, () => held.worker?.pass('SIGTERM'));
   let exitCode: number = exitCodes.execFailed;
   try {
-    await untilServing(sidecar, channel, options.wait, early.signal);
-    if (early.signal.aborted) exitCode = exitCodeOf({ exitCode: null, signal: early.signal.reason });
-    else {
-      const environment = environmentOfWorker(
-        context.environment,
-        workerChange(placesOf(sidecar, channel), context.environment),
-      );
-      const { uid, gid } = options;
-      held.worker = await startWorker({ command, args, environment, uid, gid }).catch(
-        (cause: NodeJS.ErrnoException) => {
+    const sidecar = await startHere(context, config, log, () => held.worker?.pass('SIGTERM'));
+    try {
+      await untilServing(sidecar, channel, options.wait, early.signal);
+      if (early.signal.aborted) exitCode = exitCodeOf({ exitCode: null, signal: early.signal.reason });
+      else {
+        const change = workerChange(placesOf(sidecar, channel), context.environment);
+        const environment = environmentOfWorker(context.environment, change);
+        const { uid, gid } = options;
+        held.worker = await startWorker({ command, args, environment, uid, gid }).catch((cause) => {
           throw notStarted(command, cause);
-        },
-      );
-      exitCode = exitCodeOf(await held.worker.ended);
-      log.info({ exitCode }, 'the worker has ended');
+        });
+        // One that came while it was being started.
+        if (early.signal.aborted) held.worker.pass(early.signal.reason);
+        exitCode = exitCodeOf(await held.worker.ended);
+        log.info({ exitCode }, 'the worker has ended');
+      }
+    } finally {
+      await stopHere(context, sidecar, log, exitCode);
     }
   } finally {
-    await stopHere(context, sidecar, log, exitCode);
+    await remove();
   }
   return exitCode;
 }
 
-function placesOf({ url, gceUrls }: Sidecar, channel: string | undefined): WorkerPlaces {
+function placesOf({ url, gceUrls, credentialFiles }: Sidecar, channel: string | undefined): WorkerPlaces {
+  const [anyFile] = credentialFiles.values();
   const gceUrl = channel === undefined ? undefined : gceUrls.get(channel);
   return {
     url,
     channel,
     metadataHost: gceUrl === undefined ? undefined : new URL(gceUrl).host,
-    credentialFile: undefined,
+    credentialFile: channel === undefined ? undefined : credentialFiles.get(channel),
+    credentialFolder: anyFile === undefined ? undefined : dirname(anyFile),
   };
 }
 
@@ -167,6 +161,11 @@ function notStarted(command: string, cause: NodeJS.ErrnoException): CommandError
     },
     cause,
   );
+}
+
+function toChannel(text: string): string {
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(text)) throw new InvalidArgumentError('It is a channel’s id, ch_….');
+  return text;
 }
 
 function toNumber(text: string): number {

@@ -9,7 +9,7 @@ import type { CommandError } from './command-error.ts';
 
 /** Where the command talks. */
 export interface Streams {
-  readonly stdout: Writable & { readonly isTTY?: boolean };
+  readonly stdout: Writable & { readonly isTTY?: boolean; readonly columns?: number };
   readonly stderr: Writable & { readonly isTTY?: boolean };
 }
 
@@ -23,7 +23,8 @@ export interface Output {
   text(text: string): void;
   /** One thing, fact by fact. */
   facts(facts: readonly (readonly [label: string, value: string])[]): void;
-  styled(style: Style, text: string): string;
+  /** A sentence behind a mark: on a terminal its lines are as wide as that and stand below each other. */
+  marked(mark: string, style: Style, text: string, indent?: number): void;
   say(text: string): void;
   hint(text: string): void;
   error(error: CommandError): void;
@@ -44,7 +45,12 @@ export function createOutput({ stdout, stderr }: Streams, noColor: boolean): Out
       for (const [label, value] of facts)
         stdout.write(`${style(stdout, 'bold', label.padEnd(longest))}  ${printable(value)}\n`);
     },
-    styled: (format, text) => style(stdout, format, text),
+    marked(mark, format, text, indent = 0) {
+      const margin = ' '.repeat(indent + mark.length + 1);
+      const width = stdout.isTTY ? (stdout.columns ?? 80) - margin.length : Number.POSITIVE_INFINITY;
+      const lines = folded(printable(text), width).join(`\n${margin}`);
+      stdout.write(`${' '.repeat(indent)}${style(stdout, format, mark)} ${lines}\n`);
+    },
     say,
     hint,
     error({ message, code, problems, hints }) {
@@ -53,6 +59,17 @@ export function createOutput({ stdout, stderr }: Streams, noColor: boolean): Out
       for (const next of hints) hint(next);
     },
   };
+}
+
+/** Lines of words that are no longer than the width, where no word is. */
+function folded(text: string, width: number): readonly string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1);
+    if (line !== undefined && line.length + 1 + word.length <= width) lines[lines.length - 1] = `${line} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
 }
 
 /** Without what would move a terminal's cursor or change its colours. */

@@ -32,7 +32,7 @@ export function addRunCommand(program: Command, context: CommandContext): void {
           end.resolve(signal);
         });
       if (exitWith)
-        gone(exitWith, ended.signal).then(
+        gone(exitWith, ended.signal, { onSeen: () => log.info({}, 'the worker is there') }).then(
           () => end.resolve('the worker has gone'),
           () => undefined,
         );

@@ -3,6 +3,7 @@ import { ConfigError, type SidecarConfig } from '../config.ts';
 import type { Log, ProcessLog } from '../log.ts';
 import { onCrash } from '../process/crash.ts';
 import { keepMemoryPrivate } from '../process/keep-memory-private.ts';
+import { inspectorIsOpen } from '../process/no-inspector.ts';
 import { refusedOptions } from '../process/refused-options.ts';
 import type { Sidecar } from '../sidecar.ts';
 import type { CommandContext } from './command-context.ts';
@@ -17,7 +18,8 @@ const STOP_WITHIN_MS = 9_000;
  * @throws ConfigError when Node.js was started with options that show its memory.
  */
 export function prepareProcess({ own, environment }: CommandContext, log: Log, onCrashed: () => void): void {
-  const problems = refusedOptions(own.execArgv, environment);
+  const problems = [...refusedOptions(own.execArgv, environment)];
+  if (inspectorIsOpen()) problems.push('the inspector of Node.js is open, which shows everything in memory');
   if (problems.length > 0) throw new ConfigError(problems);
   if (!keepMemoryPrivate(own)) {
     const next = 'Start it with `ulimit -c 0`, or give the container a core limit of 0.';

@@ -6,7 +6,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import * as z from 'zod';
 import { loadLocalConfig } from '../config.ts';
 import { type CommandContext, type OutputOption, several, withOutput } from './command-context.ts';
-import { askSidecar } from './local-request.ts';
+import { askSidecar, type Place } from './local-request.ts';
 import { showInstant } from './output.ts';
 
 const tokenAnswer = z.object({
@@ -37,7 +37,10 @@ export function addTokenCommand(program: Command, { environment, output }: Comma
     .argument('<channel>', 'the broker’s channel id, ch_…')
     .option('--min-ttl <seconds>', 'the least life that is of use, up to 3300', toSeconds)
     .option('--scope <scope>', 'a scope that it must have; may be given several times', several)
-    .option('--url <url>', 'where the sidecar is; by default as TOKEN_SIDECAR_URL or SIDECAR_LISTEN say')
+    .option(
+      '--url <url>',
+      'where the sidecar is; by default as TOKEN_SIDECAR_URL, SIDECAR_SOCKET or SIDECAR_LISTEN say',
+    )
     .option('--show', 'print the token to a terminal, too');
   withOutput(command).action(async (channel: string, options: TokenOptions) => {
     const query = new URLSearchParams();
@@ -45,7 +48,7 @@ export function addTokenCommand(program: Command, { environment, output }: Comma
     if (options.scope) query.set('scope', options.scope.join(' '));
     const path = `/v1/channels/${encodeURIComponent(channel)}/token${query.size > 0 ? `?${query}` : ''}`;
     const headers = { 'X-Sidecar-Request': 'true' };
-    const answer = await askSidecar({ url: options.url ?? urlOf(environment) }, { path, headers }, tokenAnswer);
+    const answer = await askSidecar(placeOf(environment, options.url), { path, headers }, tokenAnswer);
 
     const hidden = output.isTerminal && !options.show;
     const { access_token, ...facts } = answer;
@@ -64,10 +67,10 @@ export function addTokenCommand(program: Command, { environment, output }: Comma
   });
 }
 
-function urlOf(environment: CommandContext['environment']): string {
-  if (environment.TOKEN_SIDECAR_URL) return environment.TOKEN_SIDECAR_URL;
-  const { host, port } = loadLocalConfig(environment).listen;
-  return `http://${host}:${port}`;
+function placeOf(environment: CommandContext['environment'], wished = environment.TOKEN_SIDECAR_URL): Place {
+  if (wished) return { url: wished };
+  const { socket, listen } = loadLocalConfig(environment);
+  return socket ? { socket: socket.path } : { url: `http://${listen.host}:${listen.port}` };
 }
 
 function toSeconds(text: string): string {

@@ -4,29 +4,26 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { errorTable } from '../errors.ts';
+import type { ServingObserver } from '../observe.ts';
+import type { HeldChannel } from '../token-source.ts';
 
 /** What is asked at each scrape. */
 export interface MetricSources {
   /** End of the certificate, in milliseconds since 1970; undefined before the first. */
   svidEnds(): number | undefined;
-  /** Channel -> end of the token that is held, in milliseconds since 1970. */
-  tokenEnds(): Iterable<readonly [channel: string, expiresAt: number]>;
+  /** The channels of which something is known. */
+  channels(): readonly HeldChannel[];
   /** For how long the broker has not spoken although channels are subscribed, in milliseconds. */
   silence(): number;
 }
 
-export interface Metrics {
+export interface Metrics extends ServingObserver {
   /** An attempt at a new certificate ended: `ok` or the code of the failure. */
   rotated(result: string): void;
   /** A login at Vault ended: `ok` or the code of the failure. */
   loggedIn(code: string): void;
   /** A call to the broker ended after so many seconds: `ok` or the code of the refusal. */
   brokerAnswered(code: string, seconds: number): void;
-  /**
-   * A local request was answered: `ok` or the code of the refusal, the language of the library that asked, and where the
-   * token came from, if one was given.
-   */
-  answered(on: string, code: string, language: string, source: 'memory' | 'broker' | 'stale' | 'none'): void;
   /** Has the sources asked at each scrape. */
   watch(sources: MetricSources): void;
   /** The Prometheus text format. */
@@ -53,6 +50,12 @@ export function createMetrics(now: () => number): Metrics {
     return code;
   };
 
+  /** Channel and end of its token, the first to end first. */
+  const tokenEnds = () =>
+    (sources?.channels() ?? [])
+      .flatMap(({ channelId, served }) => (served ? [[channelId, served.token.expiresAt] as const] : []))
+      .sort(([, one], [, other]) => one - other);
+
   const rotations = new Counter({
     name: 'token_sidecar_svid_rotations_total',
     help: 'Attempts at a new certificate, by result: ok or the code of the failure.',
@@ -70,6 +73,19 @@ export function createMetrics(now: () => number): Metrics {
     help: 'How long the broker took to answer, by code: ok or the code of the refusal.',
     labelNames: ['code'],
     buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2],
+    registers,
+  });
+  const lookUps = new Histogram({
+    name: 'token_sidecar_caller_lookup_seconds',
+    help: 'How long it took to find out who is at the other end of a new local connection, by whether the system said it.',
+    labelNames: ['found'],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1],
+    registers,
+  });
+  const rejections = new Counter({
+    name: 'token_sidecar_tokens_rejected_total',
+    help: 'Reports of workers that a token got 401, by outcome: replaced, kept, unknown or limited.',
+    labelNames: ['outcome'],
     registers,
   });
   const given = createTally<'from'>();
@@ -109,8 +125,7 @@ export function createMetrics(now: () => number): Metrics {
     registers,
     collect() {
       this.reset();
-      const ends = [...(sources?.tokenEnds() ?? [])].sort(([, one], [, other]) => one - other);
-      for (const [channel, end] of ends.slice(0, MOST_CHANNELS)) this.set({ channel }, (end - now()) / 1_000);
+      for (const [channel, end] of tokenEnds().slice(0, MOST_CHANNELS)) this.set({ channel }, (end - now()) / 1_000);
     },
   });
   new Gauge({
@@ -118,7 +133,7 @@ export function createMetrics(now: () => number): Metrics {
     help: 'Channels of which a token is held.',
     registers,
     collect() {
-      this.set([...(sources?.tokenEnds() ?? [])].length);
+      this.set(tokenEnds().length);
     },
   });
   new Gauge({
@@ -139,6 +154,8 @@ export function createMetrics(now: () => number): Metrics {
       requests.count(`${on} ${known} ${language}`, { interface: on, code: known, client: language });
       if (source !== 'none') given.count(source, { from: source });
     },
+    attested: (found, milliseconds) => lookUps.observe({ found: String(found) }, milliseconds / 1_000),
+    rejected: (outcome) => rejections.inc({ outcome }),
     watch(next) {
       sources = next;
     },

@@ -5,6 +5,7 @@
 import type { Log } from '../log.ts';
 
 const MOST_FRAMES = 10;
+const house = new URL('../../', import.meta.url).href;
 
 /** What may be told of an error: its class, its code where it has one that is a plain word, and where it was thrown. */
 export function harmlessFactsOf(error: unknown): {
@@ -14,19 +15,21 @@ export function harmlessFactsOf(error: unknown): {
 } {
   if (!(error instanceof Error)) return { kind: typeof error, at: 'unknown' };
   const { code } = error as { readonly code?: unknown };
-  // The first lines of a stack are the message; a frame ends with a place in a file.
-  const frames = String(error.stack ?? '')
-    .split('\n')
-    .filter((line) => /^ {4}at [^'"]*:\d+:\d+\)?$/.test(line));
   return {
     kind: /^[A-Za-z]{1,40}$/.test(error.name) ? error.name : 'Error',
     ...(typeof code === 'string' && /^[A-Z][A-Z0-9_]{1,40}$/.test(code) ? { code } : {}),
-    at:
-      frames
-        .slice(0, MOST_FRAMES)
-        .map((line) => line.trim())
-        .join(' ') || 'unknown',
+    at: placesIn(error).slice(0, MOST_FRAMES).join(' ') || 'unknown',
   };
+}
+
+/** Places in our own files. A stack begins with the message, which may look like a frame. */
+function placesIn({ stack = '', message }: Error): readonly string[] {
+  const start = stack.indexOf(message);
+  const frames = start < 0 ? stack : stack.slice(start + message.length);
+  return [...frames.matchAll(/^ {4}at .*?(file:\/\/[\w./-]+:\d+:\d+)\)?$/gm)]
+    .map(([, place = '']) => place)
+    .filter((place) => place.startsWith(house))
+    .map((place) => place.slice(house.length));
 }
 
 /**

@@ -1,16 +1,14 @@
 /**
- * Keeps the memory of this process from being written or shown, as far as a program without native code can:
+ * Keeps the memory of this process from being written to a disk, as far as a program without native code can.
  *
  * - Core dumps are off. Node.js cannot change its own limits, so the process is replaced by itself, once, through the
- *   shell's `ulimit`; its id, its files and its environment stay. Programs that it starts inherit the limit.
- * - SIGUSR1 does not open the inspector.
+ *   shell's `ulimit`; its id, its standard streams and its environment stay. Programs that it starts inherit the limit.
  * - No diagnostic report quotes the environment.
  *
  * What stays open: root, and whoever may trace the process (the same user, unless the system forbids it), can read it.
  */
 import { readFileSync } from 'node:fs';
 
-const WITHOUT_INSPECTOR = '--disable-sigusr1';
 const WITHOUT_CORE = 'ulimit -c 0 && exec "$0" "$@"';
 
 /** What `keepMemoryPrivate` needs of `process`. */
@@ -23,23 +21,24 @@ export type OwnProcess = Pick<NodeJS.Process, 'execArgv' | 'argv' | 'execPath' |
  */
 export function keepMemoryPrivate(own: OwnProcess): boolean {
   own.report.excludeEnv = true;
-  if (coresAreOff() && own.execArgv.includes(WITHOUT_INSPECTOR)) return true;
-  // Once only: where the limit cannot be read, it has been set all the same.
-  if (own.execArgv.includes(WITHOUT_INSPECTOR) || !own.execve) return false;
-  const words = [own.execPath, WITHOUT_INSPECTOR, ...own.execArgv, ...own.argv.slice(1)];
+  const limits = coreLimits();
+  if (limits === undefined || limits === 'off') return limits === 'off';
   try {
-    own.execve('/bin/sh', ['sh', '-c', WITHOUT_CORE, ...words], own.env as Record<string, string>);
+    // It comes back to this place with the limit of 0, or not at all: a shell that cannot set it ends.
+    const words = [own.execPath, ...own.execArgv, ...own.argv.slice(1)];
+    own.execve?.('/bin/sh', ['sh', '-c', WITHOUT_CORE, ...words], own.env as Record<string, string>);
   } catch {
     // There is no shell, as in the smallest containers.
   }
   return false;
 }
 
-/** Both limits are 0, as Linux tells them; elsewhere nobody knows. */
-function coresAreOff(): boolean {
+/** As Linux tells them; undefined elsewhere, where nobody could see that they are off. */
+function coreLimits(): 'off' | 'on' | undefined {
   try {
-    return /^Max core file size\s+0\s+0\s/m.test(readFileSync('/proc/self/limits', 'utf8'));
+    const limits = readFileSync('/proc/self/limits', 'utf8');
+    return /^Max core file size\s+0\s+0\s/m.test(limits) ? 'off' : 'on';
   } catch {
-    return false;
+    return undefined;
   }
 }

@@ -14,6 +14,8 @@ export interface WorkerPlaces {
   readonly metadataHost: string | undefined;
   /** The channel's credential file, which comes before a metadata server. */
   readonly credentialFile: string | undefined;
+  /** Where each channel’s credential file is, `CHANNEL.json`; undefined where there are none. */
+  readonly credentialFolder: string | undefined;
 }
 
 /** Changes to an environment: a text sets a name, `undefined` takes it away. */
@@ -24,13 +26,14 @@ const notForWorkers = /^(?:SIDECAR_|VAULT_|BAO_)/;
 
 /** Tells what a worker's environment must be, given the one that it would have. */
 export function workerChange(
-  { url, channel, metadataHost, credentialFile }: WorkerPlaces,
+  { url, channel, metadataHost, credentialFile, credentialFolder }: WorkerPlaces,
   current: Environment,
 ): EnvironmentChange {
   const libraries = metadataHost !== undefined || credentialFile !== undefined;
   return {
     TOKEN_SIDECAR_URL: url,
     ...(channel === undefined ? {} : { TOKEN_SIDECAR_CHANNEL: channel }),
+    ...(credentialFolder === undefined ? {} : { TOKEN_SIDECAR_CREDENTIALS: credentialFolder }),
     ...(metadataHost === undefined
       ? {}
       : {
@@ -48,7 +51,7 @@ export function workerChange(
           NO_GCE_CHECK: undefined,
         }
       : {}),
-    ...withoutProxy(current, new URL(url).hostname.replace(/^\[|\]$/g, '')),
+    ...withLoopbackSpared(current, new URL(url).hostname.replace(/^\[|\]$/g, '')),
   };
 }
 
@@ -60,7 +63,7 @@ export function environmentOfWorker(current: Environment, change: EnvironmentCha
 }
 
 /** Adds loopback to what a proxy is not asked for; in both spellings, where both are in use, as libraries differ. */
-function withoutProxy(current: Environment, host: string): EnvironmentChange {
+export function withLoopbackSpared(current: Environment, host = '127.0.0.1'): EnvironmentChange {
   const named = [current.NO_PROXY, current.no_proxy].flatMap((list) => list?.split(',') ?? []);
   const names = named.map((name) => name.trim()).filter(Boolean);
   const list = [...new Set([...names, '127.0.0.1', 'localhost', host])].join(',');

@@ -17,14 +17,24 @@ export function parsePresence(text: string): Presence | undefined {
   return kind === 'uid' ? { uid: Number(digits) } : undefined;
 }
 
+export interface GoneOptions {
+  /** Told when the first process of the user is there. */
+  readonly onSeen?: () => void;
+  readonly everyMs?: number;
+}
+
 /**
  * Resolves when the worker has gone. A process has gone when it ended, also while its parent has not waited for it, and
  * when another one has its number. A user has gone when processes of theirs were there and no more are.
  *
  * @throws AbortError when the signal fires.
  */
-export async function gone(presence: Presence, signal: AbortSignal, everyMs = LOOK_EVERY_MS): Promise<void> {
-  const look = 'pid' in presence ? await lookForProcess(presence.pid) : lookForUser(presence.uid);
+export async function gone(
+  presence: Presence,
+  signal: AbortSignal,
+  { onSeen = () => {}, everyMs = LOOK_EVERY_MS }: GoneOptions = {},
+): Promise<void> {
+  const look = 'pid' in presence ? await lookForProcess(presence.pid) : lookForUser(presence.uid, onSeen);
   while (!(await look())) await wait(everyMs, undefined, { signal });
 }
 
@@ -36,12 +46,13 @@ async function lookForProcess(pid: number): Promise<() => Promise<boolean>> {
   };
 }
 
-function lookForUser(uid: number): () => Promise<boolean> {
+function lookForUser(uid: number, onSeen: () => void): () => Promise<boolean> {
   let seen = false;
   return async () => {
     const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
     const owned = await Promise.all(pids.map(async (pid) => pid !== process.pid && (await isOwnedBy(pid, uid))));
     const present = owned.includes(true);
+    if (present && !seen) onSeen();
     seen ||= present;
     return seen && !present;
   };
