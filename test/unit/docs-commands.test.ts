@@ -6,9 +6,11 @@ import { test } from 'node:test';
 import { describeConfig } from '../../broker/config.ts';
 import { errorTable } from '../../broker/errors.ts';
 import { settings as sidecarSettings } from '../../sidecar/config.ts';
+import { traps } from '../../sidecar/doctor/finding.ts';
 import { errorTable as sidecarErrors } from '../../sidecar/errors.ts';
 import { runHere } from '../support/cli-process.ts';
 import { documents, readDocument, root } from '../support/documents.ts';
+import { runSidecarHere } from '../support/sidecar-cli.ts';
 
 /** Command line → the document that has it first. */
 const commands = new Map<string, string>();
@@ -18,8 +20,10 @@ for (const document of documents) {
 
 for (const [line, document] of commands) {
   test(`${document}: \`${line}\` can be typed`, async () => {
-    const words = line.match(/'[^']*'|"[^"]*"|\S+/g)?.slice(1) ?? [];
-    const help = await helpFor(words);
+    const [program, ...typed] = line.match(/'[^']*'|"[^"]*"|\S+/g) ?? [];
+    // Behind `--` stands another program’s command.
+    const words = typed.slice(0, typed.includes('--') ? typed.indexOf('--') : undefined);
+    const help = await helpFor(program, words);
     // The usage of a group of commands ends with `[command]`.
     assert.doesNotMatch(help, /^Usage: .*\[command\]/, 'there is no such command');
     for (const option of words.filter((word) => word.startsWith('-'))) {
@@ -41,7 +45,7 @@ test('each npm script that the documents name is there', () => {
 
 test('each setting that the documents name is there', () => {
   const known = [...describeConfig().text.matchAll(/\b[A-Z][A-Z0-9_]+\b/g)].map(([name]) => name);
-  const codes = Object.keys({ ...errorTable, ...sidecarErrors });
+  const codes = Object.keys({ ...errorTable, ...sidecarErrors, ...traps });
   const names = new Set([...known, ...Object.keys(sidecarSettings.shape), ...codes]);
   for (const document of documents) {
     for (const [name] of readDocument(document).matchAll(/\b(?:BROKER|SIDECAR)_[A-Z0-9_]+\b/g)) {
@@ -59,7 +63,7 @@ test('the README tells the story that `npm start` tells', () => {
   for (const step of steps) assert.ok(story.includes(`'${step}'`), step);
 });
 
-/** Lines that begin with `broker`, as typed: in blocks of code, after a prompt or not, without comments. */
+/** Lines that begin with `broker` or `sidecar`, as typed: in blocks of code, after a prompt or not, without comments. */
 function commandsIn(document: string): readonly string[] {
   const blocks = [...document.matchAll(/^```(?:sh|console)\n([\s\S]*?)^```/gm)].map(([, block = '']) => block);
   return blocks
@@ -67,11 +71,12 @@ function commandsIn(document: string): readonly string[] {
     .replaceAll('\\\n', ' ')
     .split('\n')
     .map((line) => line.replace(/^\s*(?:\$ )?/, '').replace(/ +(?:#|\().*$/, ''))
-    .filter((line) => line.startsWith('broker '));
+    .filter((line) => /^(?:broker|sidecar) /.test(line));
 }
 
 /** What the command prints when `--help` is added. */
-async function helpFor(words: readonly string[]): Promise<string> {
-  const { stdout, stderr } = await runHere({}, ...words, '--help');
+async function helpFor(program: string | undefined, words: readonly string[]): Promise<string> {
+  const run = program === 'sidecar' ? runSidecarHere : runHere;
+  const { stdout, stderr } = await run({}, ...words, '--help');
   return stdout + stderr;
 }
