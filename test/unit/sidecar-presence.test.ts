@@ -47,12 +47,12 @@ test('a user has gone when processes of theirs were there and no more are', {
   skip: process.getuid?.() === 0 ? false : 'only root can start processes of other users',
 }, async (t) => {
   const uid = 54_321;
-  const child = await useProcess(t, uid);
   const seen = Promise.withResolvers<void>();
   let isGone = false;
   const waiting = gone({ uid }, never, { everyMs: 10, onSeen: seen.resolve }).then(() => {
     isGone = true;
   });
+  const child = await useProcess(t, uid);
   await seen.promise;
   const other = await useProcess(t, uid);
   child.kill('SIGKILL');

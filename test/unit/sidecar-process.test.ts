@@ -17,6 +17,7 @@ for (const option of [
   '--report_on_fatalerror',
   '--abort-on-uncaught-exception',
   '--tls-keylog=/tmp/keys',
+  '--tls_keylog=/tmp/keys',
   '--trace-tls',
 ]) {
   test(`refuses ${option}, on the command line and in NODE_OPTIONS`, () => {
@@ -35,7 +36,7 @@ test('leaves every other option alone', () => {
 });
 
 test('tells of an error where it was thrown and nothing that it says', () => {
-  const error = Object.assign(new TypeError('ya29.canary\n    at ya29.canary (file:///x:1:1)'), {
+  const error = Object.assign(new TypeError(`ya29.canary\n    at x (${import.meta.url}/ya29.canary:1:1)`), {
     code: 'ERR_ODD',
     token: 'ya29.canary',
   });
