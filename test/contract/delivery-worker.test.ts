@@ -13,14 +13,17 @@ import { useStore } from '../support/store.ts';
 for (const outcome of ['well', 'badly'] as const) {
   test(`a database that goes away as a job ends ${outcome} stops neither the process nor later deliveries`, async (t) => {
     const { database, url } = await useStore(t);
-    const name = pg.escapeIdentifier(new URL(url).pathname.slice(1));
+    const datname = new URL(url).pathname.slice(1);
+    const name = pg.escapeIdentifier(datname);
     const admin = new pg.Client(adminUrlOf(url));
     await admin.connect();
     atEnd(t, () => admin.end());
     const goAway = async () => {
       await admin.query(`alter database ${name} allow_connections false`);
+      // Of this database alone: the brokers of other test files have deliveries on this server, too.
       await admin.query(
-        "select pg_terminate_backend(pid) from pg_stat_activity where application_name like '% deliveries'",
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and application_name like '% deliveries'",
+        [datname],
       );
     };
 
