@@ -57,7 +57,7 @@ export async function startLocalInterfaces(
     closers.push(releases.flush);
     const allowList = parseAllowList(config.callers, process.getuid?.() ?? 0);
     const rate = createCallRate(config.requestsPerSecond);
-    const finders = findersOfThisSystem(allowList);
+    const finders = findersOfThisSystem(allowList, steady);
     const callers = createCallers({ allowList, rate, ...finders, observer, monotonic: steady });
     const { greet } = callers;
     const parts = { tokens, callers, releases, observer, log, now };

@@ -5,11 +5,13 @@
  * end that nobody holds any more is listed with user 0 and inode 0, and must not be taken for root's: so what has no
  * inode is nobody. The other end cannot be somebody else's later: while we hold ours, the pair of addresses is taken.
  *
- * Reading the table costs milliseconds, whatever is sought, so all connections that come while one look is under way
- * share the next.
+ * Reading the table costs milliseconds, whatever is sought: the kernel hands it out in pages, a hundred for a few thousand
+ * connections. It is read in one go, since a way through the thread pool for each page costs more than the page. All
+ * connections that come together share a look, and looks take half of the time at most, however many come.
  */
 import { isIPv6 } from 'node:net';
 import { endianness } from 'node:os';
+import { setTimeout as pause } from 'node:timers/promises';
 
 /** A connection as this side sees it. */
 export interface Connection {
@@ -29,22 +31,26 @@ export interface PeerSocket {
 export type FindPeer = (connection: Connection) => Promise<PeerSocket | undefined>;
 
 /** `/proc/net/tcp` and `/proc/net/tcp6`, as text. */
-export type ReadTables = () => Promise<readonly string[]>;
+export type ReadTables = () => readonly string[];
 
 /** The table is read in pieces while connections come and go, so that one may be missed. */
 const MOST_LOOKS = 3;
 
-export function createPeerTable(readTables: ReadTables): FindPeer {
+/** @param steady Milliseconds that only ever grow. */
+export function createPeerTable(readTables: ReadTables, steady: () => number): FindPeer {
   let next: Promise<readonly string[]> | undefined;
-  let running: Promise<unknown> = Promise.resolve();
+  let rested = 0;
 
   /** A look that begins after now. */
   const look = (): Promise<readonly string[]> => {
-    next ??= running.then(() => {
-      const begun = readTables();
-      running = begun.catch(() => undefined);
+    next ??= pause(Math.max(0, rested - steady())).then(() => {
       next = undefined;
-      return begun;
+      const begun = steady();
+      try {
+        return readTables();
+      } finally {
+        rested = 2 * steady() - begun;
+      }
     });
     return next;
   };

@@ -1,6 +1,5 @@
 /** What this system tells of who calls: on Linux, `/proc`. */
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { existsSync, readFileSync } from 'node:fs';
 import type { AllowList } from './allow-list.ts';
 import { createPeerTable, type FindPeer } from './peer-table.ts';
 import { createProcessFinder, type FindProcess } from './process-finder.ts';
@@ -15,13 +14,14 @@ export interface ThisSystem {
 /**
  * Makes the finders.
  *
+ * @param steady Milliseconds that only ever grow.
  * @throws Error in a sentence, where the allow-list cannot be decided on this system.
  */
-export function findersOfThisSystem({ needsUser }: AllowList): ThisSystem {
+export function findersOfThisSystem({ needsUser }: AllowList, steady: () => number): ThisSystem {
   const tables = TABLES.filter((path) => existsSync(path));
   if (tables.length > 0) {
-    const readTables = () => Promise.all(tables.map((path) => readFile(path, 'latin1')));
-    return { findPeer: createPeerTable(readTables), findProcess: createProcessFinder() };
+    const readTables = () => tables.map((path) => readFileSync(path, 'latin1'));
+    return { findPeer: createPeerTable(readTables, steady), findProcess: createProcessFinder() };
   }
   if (needsUser)
     throw new Error(

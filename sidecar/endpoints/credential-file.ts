@@ -42,12 +42,15 @@ export function createOAuthTokenEndpoint(options: EndpointOptions, secrets: Pick
   return {
     refuse: desk.refuse,
     serve(request: IncomingMessage, response: ServerResponse, channelId: string): void {
-      void readBody(request)
-        .then((body) => check(request, channelId, body))
-        .then(
-          () => desk.ask(request, response, askOf(channelId)),
-          (error: unknown) => desk.refuse(request, response, asSidecarError(error, log)),
-        );
+      // Before the secret is looked at: so that guesses cost turns, too.
+      desk.allow(request, response, channelId, (caller) => {
+        void readBody(request)
+          .then((body) => check(request, channelId, body))
+          .then(
+            () => desk.serve(request, response, caller, askOf(channelId)),
+            (error: unknown) => desk.refuse(request, response, asSidecarError(error, log)),
+          );
+      });
     },
   };
 }

@@ -47,6 +47,8 @@ export interface Desk {
   allow(request: IncomingMessage, response: ServerResponse, channelId: string, then: (caller: Caller) => void): void;
   /** Answers with the channel's token, where the caller may have it. */
   ask(request: IncomingMessage, response: ServerResponse, ask: Ask): void;
+  /** Answers with the channel's token to a caller who was allowed. */
+  serve(request: IncomingMessage, response: ServerResponse, caller: Caller, ask: Ask): void;
 }
 
 /** @param answerError How this interface writes a refusal. */
@@ -108,19 +110,23 @@ export function createDesk(
     sendAnswer(response, 200, answerOf(served, now()));
   };
 
+  const serve = (request: IncomingMessage, response: ServerResponse, caller: Caller, ask: Ask): void => {
+    const held = tokens.held(ask.wish);
+    if (held) hand(request, response, caller, ask, held, 'memory');
+    else
+      void tokens.read(ask.wish).then(
+        (served) => hand(request, response, caller, ask, served, 'broker'),
+        (error: unknown) => refuse(request, response, asSidecarError(error, log)),
+      );
+  };
+
   return {
     give,
     refuse,
     admit,
     allow,
+    serve,
     ask: (request, response, ask) =>
-      allow(request, response, ask.wish.channelId, (caller) => {
-        const held = tokens.held(ask.wish);
-        if (held) return hand(request, response, caller, ask, held, 'memory');
-        void tokens.read(ask.wish).then(
-          (served) => hand(request, response, caller, ask, served, 'broker'),
-          (error: unknown) => refuse(request, response, asSidecarError(error, log)),
-        );
-      }),
+      allow(request, response, ask.wish.channelId, (caller) => serve(request, response, caller, ask)),
   };
 }

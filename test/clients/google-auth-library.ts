@@ -1,10 +1,13 @@
-/** A worker with the unmodified google-auth-library: prints the token it got, or the sentence that its user reads. */
+/** A worker with the unmodified google-auth-library: prints the token it got, or the sentence that its user reads, and how long that took. */
 import { GoogleAuth } from 'google-auth-library';
 
 const scopes = process.argv.slice(2);
+const began = performance.now();
+const tell = (result: object) =>
+  process.stdout.write(JSON.stringify({ ...result, ms: Math.round(performance.now() - began) }));
 try {
   const auth = new GoogleAuth(scopes.length > 0 ? { scopes } : {});
-  process.stdout.write(JSON.stringify({ token: await auth.getAccessToken() }));
+  tell({ token: await auth.getAccessToken() });
 } catch (error) {
-  process.stdout.write(JSON.stringify({ error: error instanceof Error ? error.message : String(error) }));
+  tell({ error: error instanceof Error ? error.message : String(error) });
 }

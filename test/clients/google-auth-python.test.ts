@@ -1,96 +1,99 @@
-/** Google's own Python library, unmodified and in a process of its own, against the sidecar's metadata port. */
+/** Google's own Python library, unmodified and in a process of its own, against the sidecar, by both routes. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { BrokerError } from '../../broker/errors.ts';
+import { after, before, describe, test } from 'node:test';
 import { executableOf, pythonEnvironment, requires } from '../support/requires.ts';
-import { isReady, useSidecar } from '../support/sidecar.ts';
-import { tokenFor, useTokenServer } from '../support/token-server.ts';
-import { useSetUpVault } from '../support/vault-set-up.ts';
-import { runWorker, useRequestLog, workerEnvironment } from './worker.ts';
+import type { Scope } from '../support/scope.ts';
+import { tokenFor } from '../support/token-server.ts';
+import { failures, type Route, routes, useStages } from './stages.ts';
+import { runWorker } from './worker.ts';
 
 const ROOT = '/computeMetadata/v1';
 const ACCOUNTS = `${ROOT}/instance/service-accounts`;
-const EMAIL = 'ch_1@media.example';
 const worker = join(import.meta.dirname, 'google_auth.py');
+const needs = requires('python-google-auth');
 
 interface Result {
   readonly tokens?: readonly string[];
   readonly authorization?: string;
   readonly email?: string;
   readonly error?: string;
+  readonly ms: number;
 }
 
-async function useWorker(t: TestContext) {
-  const vault = await useSetUpVault(t);
-  const broker = await useTokenServer(t, vault);
-  const sidecar = await useSidecar(t, { vault, broker: broker.address, settings: { SIDECAR_GCE_CHANNELS: 'ch_1=0' } });
-  await isReady(sidecar);
-  const url = sidecar.gceUrls.get('ch_1') ?? '';
-  const requests = useRequestLog(t, url);
-  const run = (times: number, ...scopes: readonly string[]) =>
-    runWorker<Result>(executableOf('python-google-auth'), [worker, String(times), ...scopes], {
-      ...workerEnvironment(url),
-      ...pythonEnvironment,
-    });
-  return { broker, requests, run };
+const run = (environment: NodeJS.ProcessEnv, times: number, scopes: readonly string[] = []) =>
+  runWorker<Result>(executableOf('python-google-auth'), [worker, String(times), ...scopes], {
+    ...environment,
+    ...pythonEnvironment,
+  });
+
+/** How often it asks for the account or the token, where it is refused. */
+function triesOf(route: Route, passes: boolean, code: string): number {
+  // The account, which all may see, and then the token.
+  if (code === 'SCOPE_NOT_GRANTED') return 2;
+  return passes && route === 'metadata port' ? 5 : 1;
 }
 
-test(
-  'gets the token of its channel, with the calls that it always makes',
-  requires('python-google-auth'),
-  async (t) => {
-    const { broker, requests, run } = await useWorker(t);
+describe('Google’s Python library', { ...needs, concurrency: 6 }, () => {
+  const cleanups: (() => Promise<void>)[] = [];
+  const scope: Scope = { after: (clean) => void cleanups.push(clean) };
+  let stages: Awaited<ReturnType<typeof useStages>>;
+  before(async () => {
+    if (needs.skip === undefined) stages = await useStages(scope);
+  });
+  after(async () => {
+    for (const clean of cleanups.reverse()) await clean();
+  });
+
+  test('gets the token of its channel from a metadata port, with the calls that it always makes', needs, async () => {
+    const { channel, environment, requests, answer, brokerCalls } = stages.place('metadata port');
     const released = tokenFor(3_600);
-    broker.answer(() => released);
+    answer(() => released);
     const token = released.accessToken.reveal();
-    const result = await run(2, 'upload');
-    assert.deepEqual(result, { tokens: [token, token], authorization: `Bearer ${token}`, email: EMAIL });
+    const email = `${channel}@media.example`;
+    const { ms, ...result } = await run(environment, 2, ['upload']);
+    assert.deepEqual(result, { tokens: [token, token], authorization: `Bearer ${token}`, email });
     assert.deepEqual(requests, [
       '/',
       `${ROOT}/project/project-id`,
       `${ACCOUNTS}/default/?recursive=true`,
       `${ACCOUNTS}/default/token?scopes=upload`,
       `${ROOT}/universe/universe-domain`,
-      `${ACCOUNTS}/${EMAIL}/?recursive=true`,
+      `${ACCOUNTS}/${email}/?recursive=true`,
       `${ACCOUNTS}/default/token?scopes=upload`,
     ]);
-    assert.equal(broker.calls.length, 1);
-  },
-);
+    assert.equal(brokerCalls(), 1);
+  });
 
-test('takes the scopes of the channel where it names none', requires('python-google-auth'), async (t) => {
-  const { requests, run } = await useWorker(t);
-  assert.match((await run(1)).tokens?.[0] ?? '', /^ya29/);
-  assert.ok(requests.includes(`${ACCOUNTS}/default/token?scopes=upload%2Creadonly`));
+  test('takes the scopes of the channel where it names none', needs, async () => {
+    const { environment, requests } = stages.place('metadata port');
+    assert.match((await run(environment, 1)).tokens?.[0] ?? '', /^ya29/);
+    assert.ok(requests.includes(`${ACCOUNTS}/default/token?scopes=upload%2Creadonly`));
+  });
+
+  test('gets the token of its channel by a credential file, with one call for each refresh', needs, async () => {
+    const { channel, environment, requests, answer, brokerCalls } = stages.place('credential file');
+    const released = tokenFor(3_600);
+    answer(() => released);
+    const token = released.accessToken.reveal();
+    const { tokens, authorization } = await run(environment, 2, ['upload']);
+    assert.deepEqual([tokens, authorization], [[token, token], `Bearer ${token}`]);
+    const path = `/v1/channels/${channel}/oauthtoken`;
+    assert.deepEqual(requests, [path, path]);
+    assert.equal(brokerCalls(), 1);
+  });
+
+  for (const route of routes)
+    for (const failure of failures.filter((each) => each.routes?.includes(route) ?? true)) {
+      const tries = triesOf(route, failure.passes, failure.code);
+      test(`asks a ${route} so often as ${tries} where ${failure.where}, and its user reads why`, needs, async (t) => {
+        const { environment, requests, brokerCalls } = stages.failingPlace(route, failure);
+        const { error, ms } = await run(environment, 1, failure.scopes ?? ['upload']);
+        t.diagnostic(`${route}, ${failure.code}: the worker stalled for ${ms} ms`);
+        assert.match(error ?? '', new RegExp(`${failure.code}: [A-Z]`));
+        const asked = requests.filter((path) => path.startsWith(ACCOUNTS) || path.endsWith('/oauthtoken'));
+        assert.equal(asked.length, tries);
+        assert.ok(brokerCalls() <= 2);
+      });
+    }
 });
-
-test(
-  'reads the sentence after one try where nothing helps but somebody acting',
-  requires('python-google-auth'),
-  async (t) => {
-    const { broker, requests, run } = await useWorker(t);
-    broker.answer(() => {
-      throw new BrokerError('RECONSENT_REQUIRED');
-    });
-    const { error } = await run(1, 'upload');
-    assert.match(error ?? '', /RECONSENT_REQUIRED: The channel owner\\?'s consent has ended/);
-    assert.equal(requests.filter((path) => path.startsWith(ACCOUNTS)).length, 1);
-    assert.equal(broker.calls.length, 1);
-  },
-);
-
-test(
-  'tries five times where it passes, without five calls to the broker',
-  requires('python-google-auth'),
-  async (t) => {
-    const { broker, requests, run } = await useWorker(t);
-    broker.answer(() => {
-      throw new BrokerError('VAULT_SEALED', { retryAfter: 30 });
-    });
-    const { error } = await run(1, 'upload');
-    assert.match(error ?? '', /VAULT_SEALED: The key store is sealed/);
-    assert.equal(requests.filter((path) => path.startsWith(ACCOUNTS)).length, 5);
-    assert.equal(broker.calls.length, 1);
-  },
-);

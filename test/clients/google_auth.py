@@ -1,13 +1,22 @@
-"""A worker with the unmodified google-auth: prints the tokens it got, or the sentence that its user reads.
+"""A worker with the unmodified google-auth: prints the tokens it got, or the sentence that its user reads, and how long
+that took.
 
 Arguments: how often to refresh, then scopes.
 """
 import json
 import sys
+import time
 
 import google.auth
 import google.auth.exceptions
 import google.auth.transport.requests
+
+began = time.monotonic()
+
+
+def tell(result):
+    print(json.dumps({**result, "ms": round((time.monotonic() - began) * 1000)}))
+
 
 times, scopes = int(sys.argv[1]), sys.argv[2:]
 try:
@@ -18,6 +27,7 @@ try:
         credentials.refresh(google.auth.transport.requests.Request())
         credentials.before_request(google.auth.transport.requests.Request(), "GET", "https://x.example/", headers)
         tokens.append(credentials.token)
-    print(json.dumps({"tokens": tokens, "authorization": headers["authorization"], "email": credentials.service_account_email}))
+    email = getattr(credentials, "service_account_email", None)
+    tell({"tokens": tokens, "authorization": headers["authorization"], "email": email})
 except google.auth.exceptions.GoogleAuthError as error:
-    print(json.dumps({"error": str(error)}))
+    tell({"error": str(error)})

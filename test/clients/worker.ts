@@ -23,21 +23,32 @@ export function workerEnvironment(gceUrl: string): Record<string, string> {
   };
 }
 
+/** The environment that gives Google's libraries a credential file, and nothing else to find. */
+export function fileEnvironment(path: string): Record<string, string> {
+  return { ...workerEnvironment('http://127.0.0.1:1'), GOOGLE_APPLICATION_CREDENTIALS: path };
+}
+
 /** Runs a program to its end and reads the JSON that it prints. */
 export async function runWorker<T>(command: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<T> {
   const { stdout } = await promisify(execFile)(command, [...args], { env });
   return JSON.parse(stdout) as T;
 }
 
-/** Notes the path of every request to a server of this process, as Node itself reports it. */
-export function useRequestLog(scope: Scope, url: string): string[] {
-  const paths: string[] = [];
+/** Tells the path of every request to a server of this process, as Node itself reports it, until `end`. */
+export function requestLog(url: string, told: (path: string) => void): { end(): void } {
   const port = Number(new URL(url).port);
   const note = (message: unknown) => {
     const { request } = message as { request: IncomingMessage };
-    if (request.socket.localPort === port) paths.push(request.url ?? '');
+    if (request.socket.localPort === port) told(request.url ?? '');
   };
   subscribe('http.server.request.start', note);
-  atEnd(scope, async () => void unsubscribe('http.server.request.start', note));
+  return { end: () => void unsubscribe('http.server.request.start', note) };
+}
+
+/** Notes the path of every request to a server of this process until the end of the scope. */
+export function useRequestLog(scope: Scope, url: string): string[] {
+  const paths: string[] = [];
+  const { end } = requestLog(url, (path) => paths.push(path));
+  atEnd(scope, end);
   return paths;
 }

@@ -32,7 +32,7 @@ export function endpointParts(tokens: TokenSource, options: LocalParts = {}) {
   const callers = createCallers({
     allowList,
     rate: createCallRate(requestsPerSecond),
-    ...findersOfThisSystem(allowList),
+    ...findersOfThisSystem(allowList, () => performance.now()),
     observer,
     monotonic: () => performance.now(),
   });

@@ -22,6 +22,10 @@ const requirements = {
       existsSync(join(toolsFolder, 'google-auth/google/auth')) ? onPath(process.env, 'python3', 'python') : undefined,
     how: "Google's Python library is not in .tools/google-auth; with Python 3.9 or later: node stack/install.mjs test",
   },
+  root: {
+    find: () => (process.getuid?.() === 0 ? 'root' : undefined),
+    how: 'to be another user for a while, the tests have to run as root',
+  },
 } as const satisfies Record<string, Requirement>;
 
 /** What a test may need beside the parts that `npm test` brings to every machine. */

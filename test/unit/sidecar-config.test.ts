@@ -48,6 +48,30 @@ test('gives each channel its port', () => {
   );
 });
 
+test('reads who may ask, where, and by which files', () => {
+  const usual = loadConfig(least);
+  assert.equal(usual.socket, undefined);
+  assert.deepEqual(usual.credentialFiles.channels, []);
+  assert.deepEqual([usual.credentialFiles.mode, usual.credentialFiles.owner], [0o600, undefined]);
+  assert.deepEqual([usual.callers, usual.requestsPerSecond, usual.prefetch], ['*=self|uid:0|socket', 200, []]);
+
+  const set = loadConfig({
+    ...least,
+    SIDECAR_SOCKET: '/run/sidecar/sidecar.sock',
+    SIDECAR_SOCKET_MODE: '0600',
+    SIDECAR_SOCKET_GROUP: 'uploaders',
+    SIDECAR_CREDENTIAL_FILES: 'ch_a, ch_b',
+    SIDECAR_CREDENTIAL_FILE_MODE: '640',
+    SIDECAR_CREDENTIAL_FILE_OWNER: '1001:1002',
+    SIDECAR_CALLERS: 'ch_a=uid:1001,*=self',
+    SIDECAR_PREFETCH: '*',
+  });
+  assert.deepEqual(set.socket, { path: '/run/sidecar/sidecar.sock', mode: 0o600, group: 'uploaders' });
+  assert.deepEqual(set.credentialFiles.channels, ['ch_a', 'ch_b']);
+  assert.deepEqual([set.credentialFiles.mode, set.credentialFiles.owner], [0o640, { uid: 1001, gid: 1002 }]);
+  assert.deepEqual([set.callers, set.prefetch], ['ch_a=uid:1001,*=self', '*']);
+});
+
 test('reports every problem at once', () => {
   const problems = problemsOf({ SIDECAR_LISTEN: '0.0.0.0:80', SIDECAR_LISTNE: 'x', VAULT_ADDR: 'vault' });
   assert.deepEqual(
@@ -77,6 +101,17 @@ const refused: readonly [name: string, value: string, problem: RegExp][] = [
   ['SIDECAR_GCE_CHANNELS', 'ch_a', /which is not CHANNEL_ID=PORT/],
   ['SIDECAR_GCE_CHANNELS', 'ch_a=1,ch_a=2', /names the channel ch_a twice/],
   ['SIDECAR_GCE_CHANNELS', 'ch_a=1,ch_b=1', /gives the port 1 to two channels/],
+  ['SIDECAR_SOCKET', 'sidecar.sock', /is not an absolute path/],
+  ['SIDECAR_SOCKET', `/${'x'.repeat(107)}`, /is longer than 107 bytes/],
+  ['SIDECAR_SOCKET_MODE', '0666', /lets everybody write/],
+  ['SIDECAR_SOCKET_MODE', '888', /is not an octal mode/],
+  ['SIDECAR_SOCKET_GROUP', 'a:b', /is not a group/],
+  ['SIDECAR_CREDENTIAL_FILES', '../etc', /which is not the id of a channel/],
+  ['SIDECAR_CREDENTIAL_FILES', 'ch_a,ch_a', /names the channel ch_a twice/],
+  ['SIDECAR_CREDENTIAL_FILE_OWNER', 'worker', /is not UID:GID/],
+  ['SIDECAR_CALLERS', 'ch_a=root', /is malformed: root is none of/],
+  ['SIDECAR_CALLERS', '', /is malformed: it lets nobody read anything/],
+  ['SIDECAR_REQUESTS_PER_SECOND', '0', /is not a number from 1/],
   ['SIDECAR_BROKER_ADDR', 'https://broker:8443', /is not HOST:PORT/],
   ['SIDECAR_BROKER_ADDR', 'broker', /is not HOST:PORT/],
   ['SIDECAR_TRUST_DOMAIN', 'Example.org', /is malformed/],

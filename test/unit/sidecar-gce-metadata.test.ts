@@ -188,3 +188,54 @@ test('answers 503 with Retry-After where it passes', async (t) => {
   assert.deepEqual([answer.status, answer.headers['retry-after']], [503, '2']);
   assert.match(answer.body, /^BROKER_UNREACHABLE: The broker does not answer\. Try again/);
 });
+
+/** The calls of the libraries that no test of ours runs, as their sources have them: path, what comes back. */
+const sequences: readonly [
+  library: string,
+  headers: Record<string, string>,
+  calls: readonly [string, number, RegExp][],
+][] = [
+  [
+    'Go (golang.org/x/oauth2/google)',
+    { 'Metadata-Flavor': 'Google', 'User-Agent': 'gcloud-golang/0.1' },
+    [
+      [`${ROOT}/project/project-id`, 404, /^NOT_FOUND/],
+      [`${ROOT}/universe/universe_domain`, 200, /^googleapis\.com$/],
+      [`${ACCOUNT}/token?scopes=${encodeURIComponent(UPLOAD)}`, 200, /"expires_in":3\d{3},/],
+    ],
+  ],
+  [
+    'Go (cloud.google.com/go/auth)',
+    { 'Metadata-Flavor': 'Google', 'User-Agent': 'gcloud-golang/0.1' },
+    [
+      [`${ROOT}/universe/universe-domain`, 200, /^googleapis\.com$/],
+      [`${ACCOUNT}/token?scopes=${encodeURIComponent(`${UPLOAD},${READ}`)}`, 200, /"token_type":"Bearer"/],
+      [`${ACCOUNT}/email`, 200, /@/],
+    ],
+  ],
+  [
+    'Java (google-auth-library-oauth2-http)',
+    { 'Metadata-Flavor': 'Google', 'User-Agent': 'Google-HTTP-Java-Client/1.47.0 (gzip)' },
+    [
+      ['/', 200, /computeMetadata/],
+      [`${ROOT}/universe/universe-domain`, 200, /^googleapis\.com$/],
+      [`${ACCOUNT}/email`, 200, /@/],
+      [
+        `${ACCOUNT}/token?scopes=${UPLOAD},${READ}&transport=mtls&binding-enforcement=on`,
+        200,
+        /"access_token":"ya29\.a"/,
+      ],
+    ],
+  ],
+];
+
+for (const [library, headers, calls] of sequences)
+  test(`answers each call of ${library}`, async (t) => {
+    const get = await useMetadataServer(t);
+    for (const [path, status, body] of calls) {
+      const answer = await get(path, headers);
+      assert.deepEqual([path, answer.status, answer.headers['metadata-flavor']], [path, status, 'Google']);
+      assert.match(answer.body, body);
+      if (path.includes('/token')) assert.equal(answer.headers['content-type'], 'application/json');
+    }
+  });

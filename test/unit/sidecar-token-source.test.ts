@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
-import type { ChannelStatus } from '../../proto/load.ts';
+import type { ChannelStatus, GetAccessTokenRequest } from '../../proto/load.ts';
 import type { ReleasedToken } from '../../sidecar/broker-client.ts';
 import { SidecarError, sidecarError } from '../../sidecar/errors.ts';
 import { refreshTime, rememberUntil } from '../../sidecar/token-policy.ts';
@@ -13,7 +14,7 @@ const MINUTE = 60_000;
 function useTokens(t: TestContext, { patienceMs = Number.POSITIVE_INFINITY } = {}) {
   let watched: readonly string[] = [];
   t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1_780_000_000_000 });
-  const calls: { channelId?: string; minTtlSeconds?: number; scopes?: readonly string[] }[] = [];
+  const calls: Partial<GetAccessTokenRequest>[] = [];
   let answer: () => ReleasedToken | Promise<ReleasedToken> = () => token(HOUR);
   const tokens = createTokenSource({
     broker: {
@@ -430,4 +431,127 @@ test('asks the broker about a withdrawn channel where it is silent since', async
   await pass(2_000);
   await tokens.read(wish());
   assert.equal(calls.length, 1);
+});
+
+const sha256 = (token: string) => hash('sha256', token, 'hex');
+
+test('drops a token that is reported as rejected, and asks the broker for another than that', async (t) => {
+  const { tokens, calls } = useTokens(t);
+  const { token: first } = await tokens.read(wish());
+  assert.equal(await tokens.reject('ch_1', sha256(first.accessToken)), 'replaced');
+  assert.equal(calls[0]?.rejectedTokenSha256, '');
+  assert.equal(calls[1]?.rejectedTokenSha256, sha256(first.accessToken));
+  assert.notEqual(tokens.held(wish())?.token.accessToken, first.accessToken);
+});
+
+test('has those who read meanwhile wait for the other token, and asks once', async (t) => {
+  const { tokens, calls, answers } = useTokens(t);
+  const { token: first } = await tokens.read(wish());
+  let release = (_: ReleasedToken) => {};
+  answers(() => new Promise((resolve) => (release = resolve)));
+  const reported = tokens.reject('ch_1', sha256(first.accessToken));
+  await new Promise(setImmediate);
+  assert.equal(tokens.held(wish()), undefined);
+  const reading = tokens.read(wish());
+  const fresher = token(HOUR);
+  release(fresher);
+  assert.equal((await reading).token, fresher);
+  assert.equal(await reported, 'replaced');
+  assert.equal(calls.length, 2);
+});
+
+test('takes one report in a minute, and none of a token that is not held', async (t) => {
+  const { tokens, calls, pass } = useTokens(t);
+  const { token: first } = await tokens.read(wish());
+  for (const unknown of ['ch_1', 'ch_none']) assert.equal(await tokens.reject(unknown, sha256('other')), 'unknown');
+  await tokens.reject('ch_1', sha256(first.accessToken));
+  assert.equal(await tokens.reject('ch_1', sha256(first.accessToken)), 'unknown', 'it has been replaced');
+  const second = tokens.held(wish())?.token.accessToken ?? '';
+  await assert.rejects(tokens.reject('ch_1', sha256(second)), {
+    code: 'REPORTED_TOO_OFTEN',
+    http: 429,
+    retryAfter: 60,
+  });
+  assert.equal(tokens.held(wish())?.token.accessToken, second);
+  assert.equal(calls.length, 2);
+  await pass(60_000);
+  assert.equal(await tokens.reject('ch_1', sha256(second)), 'replaced');
+});
+
+test('keeps a reported token where the broker has no other, and serves it on, marked stale, while the broker is away', async (t) => {
+  const { tokens, answers, pass } = useTokens(t);
+  const { token: first } = await tokens.read(wish());
+  const report = () => tokens.reject('ch_1', sha256(first.accessToken));
+  answers(down);
+  await assert.rejects(report(), code('BROKER_UNREACHABLE'));
+  assert.equal(tokens.held(wish())?.token, first);
+  assert.equal(tokens.held(wish())?.stale, 'BROKER_UNREACHABLE');
+  await pass(1_000);
+  answers(() => ({ ...first }));
+  assert.equal(await report(), 'kept');
+  assert.equal(tokens.held(wish())?.token.accessToken, first.accessToken);
+});
+
+test('gives no reported token back where the channel is withdrawn meanwhile', async (t) => {
+  const { tokens, answers } = useTokens(t);
+  const { token: first } = await tokens.read(wish());
+  let fail = (_: Error) => {};
+  answers(() => new Promise((_resolve, reject) => (fail = reject)));
+  const reported = tokens.reject('ch_1', sha256(first.accessToken));
+  await new Promise(setImmediate);
+  tokens.hear([suspended]);
+  fail(sidecarError('BROKER_UNREACHABLE'));
+  await assert.rejects(reported, code('CHANNEL_SUSPENDED'));
+  assert.equal(tokens.held(wish()), undefined);
+});
+
+test('fetches the tokens that are kept before anybody reads them, and keeps them fresh for ever', async (t) => {
+  const { tokens, calls, pass } = useTokens(t);
+  tokens.keep(['ch_1', 'ch_2']);
+  assert.equal(calls.length, 0);
+  await pass(0);
+  assert.deepEqual(
+    calls.map(({ channelId }) => channelId),
+    ['ch_1', 'ch_2'],
+  );
+  assert.ok(tokens.holds('ch_1'));
+  for (let round = 2; round <= 4; round += 1) {
+    await pass(50 * MINUTE);
+    assert.equal(calls.length, 2 * round, 'nobody has read them');
+  }
+});
+
+test('tries again and again for a token that is kept, as gently as for any other', async (t) => {
+  const { tokens, calls, answers, pass } = useTokens(t);
+  answers(down);
+  tokens.keep(['ch_1']);
+  await pass(0);
+  for (let seconds = 0; seconds < 10; seconds += 1) await pass(1_000);
+  assert.ok(calls.length > 3 && calls.length <= 11, `asked ${calls.length} times`);
+  answers(() => {
+    throw refusal('ACCESS_DENIED');
+  });
+  await pass(1_000);
+  const before = calls.length;
+  for (let seconds = 0; seconds < 60; seconds += 1) await pass(1_000);
+  assert.ok(calls.length - before <= 4, 'a refusal is remembered for 15 s');
+  answers(() => token(HOUR));
+  await pass(15_000);
+  assert.ok(tokens.holds('ch_1'));
+});
+
+test('lists what it knows of each channel, and counts that as no reading', async (t) => {
+  const { tokens, answers, pass } = useTokens(t);
+  const first = await tokens.read(wish());
+  answers(down);
+  await assert.rejects(tokens.read(wish({ channelId: 'ch_2' })));
+  assert.deepEqual(tokens.list(), [
+    { channelId: 'ch_1', served: first, problem: undefined },
+    { channelId: 'ch_2', served: undefined, problem: 'BROKER_UNREACHABLE' },
+  ]);
+  await pass(HOUR * 1_000);
+  assert.ok(
+    tokens.list().every(({ served }) => served === undefined),
+    'what has ended is not held',
+  );
 });

@@ -22,6 +22,8 @@ export interface Bench {
 export interface Contest {
   readonly subject: Side;
   readonly baseline: Side;
+  /** What has to hold besides, asked when all rounds are over. */
+  readonly conditions?: () => readonly Condition[];
   /** Asked when all rounds are over: what the difference is spent on, and whatever else helps to judge the value. */
   readonly notes?: () => Promise<readonly string[]> | readonly string[];
 }

@@ -17,7 +17,7 @@ export function measure(
 async function compare(
   name: string,
   bench: Bench,
-  { subject, baseline, notes }: Contest,
+  { subject, baseline, conditions, notes }: Contest,
   tell: (line: string) => void,
 ): Promise<BenchResult> {
   const rates: { subject: number; baseline: number }[] = [];
@@ -33,12 +33,13 @@ async function compare(
   }
   const ratios = rates.map((rate) => rounded(rate.subject / rate.baseline));
   const value = median(ratios);
+  const besides = conditions?.() ?? [];
   return {
     bench: name,
     value,
     goal: bench.goal,
     unit: bench.unit,
-    holds: value >= bench.goal,
+    holds: value >= bench.goal && besides.every(({ holds }) => holds),
     title: bench.title,
     ratios,
     subject: measured(
@@ -49,7 +50,7 @@ async function compare(
       baseline,
       rates.map((rate) => rate.baseline),
     ),
-    conditions: [],
+    conditions: besides,
     notes: (await notes?.()) ?? [],
   };
 }
