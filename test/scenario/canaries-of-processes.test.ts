@@ -129,7 +129,9 @@ test('no secret is in what the programs print, in their arguments, environments 
   };
   assert.equal(await readAnew(), 'ok');
   await postgres.halt();
-  await assert.rejects(workload.getAccessToken({ channelId: id }), { code: 'STORE_UNAVAILABLE' });
+  // One that this broker has never read: the other is remembered, or not, by when its last change was heard.
+  const unseen = `ch_${'0'.repeat(26)}`;
+  await assert.rejects(workload.getAccessToken({ channelId: unseen }), { code: 'STORE_UNAVAILABLE' });
   await consent(world, link).catch(() => undefined);
   await postgres.start();
   await redis.stop();
