@@ -13,7 +13,10 @@ export interface Rewrapped {
 /** Rows in one request to Vault and one statement of PostgreSQL. OpenBao refuses JSON of a thousand strings: 249 rows. */
 export const rewrapBatchRows = 200;
 
-/** Batches that Vault has at once, and that PostgreSQL has: each goes on with one while we deal with the other. */
+/**
+ * Batches on their way through Vault, and through PostgreSQL: each goes on with one while we deal with the other. Vault
+ * has one request at a time all the same, and takes the next, which is ready, as soon as it has answered.
+ */
 const mostAtOnce = 2;
 
 interface Batch {

@@ -35,7 +35,7 @@ export interface TenantKeys {
   rotate(tenant: string): Promise<void>;
   /**
    * Moves ciphertexts to the newest version, within Vault (`transit/rewrap` with `batch_input`). Answers in the same
-   * order; one that Vault cannot rewrap does not hurt the others.
+   * order; one that Vault cannot rewrap does not hurt the others. Vault gets these one after the other.
    */
   rewrapBatch(tenant: string, ciphertexts: readonly BoundCiphertext[]): Promise<readonly RewrapResult[]>;
   /** Sets `min_decryption_version`. */

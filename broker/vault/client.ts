@@ -24,6 +24,8 @@ export interface VaultCall {
   /** Milliseconds for this one request. */
   readonly deadlineMs: number;
   readonly signal?: AbortSignal | undefined;
+  /** Waits for all other calls in turn: they have one connection together. The deadline counts from the call. */
+  readonly inTurn?: boolean | undefined;
 }
 
 export interface VaultClient {
@@ -66,6 +68,7 @@ export function createVaultClient(settings: {
         },
         ...(call.body ? { json: call.body } : {}),
         signal: call.signal ? AbortSignal.any([deadline, call.signal]) : deadline,
+        inTurn: call.inTurn,
       });
     } catch (error) {
       call.signal?.throwIfAborted();

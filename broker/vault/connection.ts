@@ -34,6 +34,8 @@ export interface VaultSettings {
 export interface CallOptions {
   readonly deadlineMs?: number;
   readonly signal?: AbortSignal;
+  /** For work that can wait: Vault has one such request at a time, and nobody else waits for it. */
+  readonly inTurn?: boolean;
 }
 
 export interface VaultConnection {
@@ -115,7 +117,7 @@ export function createVaultConnection(settings: VaultSettings): VaultConnection 
     for (let failures = 1; ; failures++) {
       const left = Math.max(1, endsAt - clock.now().getTime());
       try {
-        return await sendOnce({ ...request, deadlineMs: left, signal });
+        return await sendOnce({ ...request, deadlineMs: left, signal, inTurn: options?.inTurn });
       } catch (error) {
         const failure = vaultFailureOf(error);
         if (!failure) throw error;

@@ -161,7 +161,8 @@ export function createTenantKeys(deps: { readonly vault: VaultConnection; readon
         context: grantContext({ tenant, channel, generation }),
       }));
       const path = `${transit}/rewrap/${keyOf(tenant)}`;
-      const { batch_results } = await vault.compute(path, { batch_input }, rewrapped, { deadlineMs: 20_000 });
+      const options = { deadlineMs: 20_000, inTurn: true };
+      const { batch_results } = await vault.compute(path, { batch_input }, rewrapped, options);
       if (batch_results.length !== ciphertexts.length) {
         throw new BrokerError('INTERNAL', { detail: `${path} answered another number of ciphertexts` });
       }

@@ -14,6 +14,8 @@ export interface TransportRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly json?: unknown;
   readonly signal: AbortSignal;
+  /** Goes over the one connection of all such requests, when those before it have been answered. */
+  readonly inTurn?: boolean;
 }
 
 export interface TransportResponse {
@@ -33,26 +35,40 @@ export interface Transport {
 /** `caCertPem` replaces the system's certificate authorities; certificates are always checked. */
 export function createTransport(settings: { readonly address: string; readonly caCertPem?: string }): Transport {
   const secure = new URL(settings.address).protocol === 'https:';
-  const agent = secure
-    ? new https.Agent({
-        keepAlive: true,
-        rejectUnauthorized: true,
-        minVersion: 'TLSv1.2',
-        ...(settings.caCertPem ? { ca: settings.caCertPem } : {}),
-      })
-    : new http.Agent({ keepAlive: true });
+  const agentFor = (most: number) =>
+    secure
+      ? new https.Agent({
+          keepAlive: true,
+          maxSockets: most,
+          rejectUnauthorized: true,
+          minVersion: 'TLSv1.2',
+          ...(settings.caCertPem ? { ca: settings.caCertPem } : {}),
+        })
+      : new http.Agent({ keepAlive: true, maxSockets: most });
+  const [agent, oneAfterAnother] = [agentFor(Number.POSITIVE_INFINITY), agentFor(1)];
   const open = secure ? https.request : http.request;
 
   return {
-    send({ method, uri, headers, json, signal }) {
+    send({ method, uri, headers, json, signal, inTurn = false }) {
       const url = new URL(uri);
       const body = json === undefined ? undefined : Buffer.from(JSON.stringify(json));
       return new Promise((resolve, reject) => {
         const fail = (error: unknown) => reject(signal.aborted ? signal.reason : error);
-        const request = open(url, { method, agent, signal, headers: { ...headers, ...contentHeaders(body) } });
+        const request = open(url, {
+          method,
+          agent: inTurn ? oneAfterAnother : agent,
+          signal,
+          headers: { ...headers, ...contentHeaders(body) },
+        });
         request.on('error', fail);
-        // Also where there was neither an answer nor an error: Node closes a connection that is switched to another protocol (101).
-        request.on('close', () => fail(new Error('the connection was closed without an answer')));
+        // node:http tells a request that still waits for its turn only when that has come.
+        signal.addEventListener('abort', fail);
+        request.on('close', () => {
+          // Else the signal would keep what was sent until its time is over.
+          signal.removeEventListener('abort', fail);
+          // Also where there was neither an answer nor an error: Node closes a connection that is switched to another protocol (101).
+          fail(new Error('the connection was closed without an answer'));
+        });
         request.on('response', (response) => {
           const chunks: Buffer[] = [];
           response.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -68,7 +84,10 @@ export function createTransport(settings: { readonly address: string; readonly c
         request.end(body);
       });
     },
-    close: () => agent.destroy(),
+    close() {
+      agent.destroy();
+      oneAfterAnother.destroy();
+    },
   };
 }
 

@@ -5,6 +5,8 @@ import { Secret } from '../../broker/domain/secret.ts';
 import { rewrapBatchRows } from '../../broker/flow/rewrap-ciphertexts.ts';
 import type { EncryptionContext } from '../../broker/ports.ts';
 import { createTenantKeys } from '../../broker/vault/tenant-keys.ts';
+import { atEnd } from '../support/scope.ts';
+import { useVaultFront } from '../support/vault-front.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
 
 const place: EncryptionContext = { tenant: 'acme', channel: 'channel-1', generation: 1 };
@@ -169,4 +171,19 @@ test('a tenant name that could lead to another path is refused before anything i
   for (const name of ['../../sys', 'a/b', 'a*', '', 'A', 'a.b', '-a']) {
     await assert.rejects(async () => keys.create(name), { code: 'INVALID_REQUEST' });
   }
+});
+
+test('Vault has one rewrap at a time, however many are wanted, and nobody who wants a token waits for it', async (t) => {
+  const front = await useVaultFront(t, vault.address);
+  const broker = await vault.asBroker({ address: front.address });
+  atEnd(t, () => broker.close());
+  const behindFront = createTenantKeys({ vault: broker, transit: vault.layout.mounts.transit });
+  const ciphertext = await behindFront.encrypt(place, new Secret('1//refresh'));
+  const batch = Array.from({ length: rewrapBatchRows }, () => ({ ...place, ciphertext }));
+  await Promise.all([
+    ...[1, 2, 3, 4].map(() => behindFront.rewrapBatch('acme', batch)),
+    ...[1, 2].map(() => behindFront.createDataKey('acme')),
+  ]);
+  assert.equal(front.mostAtOnce(/rewrap/), 1);
+  assert.ok(front.mostAtOnce(/rewrap|datakey/) > 1);
 });

@@ -7,6 +7,8 @@ export interface VaultFront {
   readonly address: string;
   /** `METHOD path` of each request, in order; the path without `/v1/`. */
   readonly requests: readonly string[];
+  /** How many of the requests whose line matches were on their way at the same time, at most. */
+  mostAtOnce(line: RegExp): number;
   /** Answers 503 with a page of its own to the next requests whose line matches. */
   fail(line: RegExp, times: number): void;
 }
@@ -14,11 +16,17 @@ export interface VaultFront {
 /** Puts a front before a Vault; all that it is not told to fail goes through. */
 export async function useVaultFront(scope: Scope, vaultAddress: string): Promise<VaultFront> {
   const requests: string[] = [];
+  /** Of each moment when a request came: the lines of those that had no answer yet. */
+  const moments: (readonly string[])[] = [];
+  const running: string[] = [];
   const failures: { readonly line: RegExp; left: number }[] = [];
 
   const server = createServer((incoming, answer) => {
     const line = `${incoming.method} ${incoming.url?.replace('/v1/', '')}`;
     requests.push(line);
+    running.push(line);
+    moments.push([...running]);
+    answer.on('close', () => running.splice(running.indexOf(line), 1));
     const failure = failures.find((candidate) => candidate.left > 0 && candidate.line.test(line));
     if (failure) {
       failure.left -= 1;
@@ -43,6 +51,7 @@ export async function useVaultFront(scope: Scope, vaultAddress: string): Promise
   return {
     address: `http://127.0.0.1:${port}`,
     requests,
+    mostAtOnce: (line) => Math.max(0, ...moments.map((lines) => lines.filter((each) => line.test(each)).length)),
     fail: (line, times) => void failures.push({ line, left: times }),
   };
 }

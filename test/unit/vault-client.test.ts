@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { getEventListeners } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -7,8 +8,10 @@ import { type TestContext, test } from 'node:test';
 import { inspect, promisify } from 'node:util';
 import { Secret } from '../../broker/domain/secret.ts';
 import { createVaultClient, type VaultCall, type VaultClient } from '../../broker/vault/client.ts';
+import { createTransport } from '../../broker/vault/transport.ts';
 import { VaultFailure } from '../../broker/vault/vault-failure.ts';
 import { createAuthority } from '../support/certificates.ts';
+import { until } from '../support/poll.ts';
 
 const canary = 'hvs.CANARY-0123456789';
 const read: VaultCall = { method: 'GET', path: 'transit/keys/tenant-acme', deadlineMs: 20_000 };
@@ -129,6 +132,49 @@ for (const [what, status, kind] of [
     assert.deepEqual([failure.kind, failure.status, failure.problems], [kind, status, ['it says so']]);
   });
 }
+
+test('calls in turn are sent one after the other, and nobody else waits for them', async (t) => {
+  const held: ServerResponse[] = [];
+  const { address, requests } = await useServer(t, (request, response) => {
+    if (request.url?.endsWith('/in-turn')) held.push(response);
+    else json(200, { data: {} })(request, response);
+  });
+  const client = useClient(t, { address });
+  const inTurn = [1, 2, 3].map(() => client.send({ ...encrypt, path: 'in-turn', inTurn: true }));
+  await until('the first has come', () => held.length === 1);
+  await client.send(read);
+  await client.send(read);
+  for (const nth of [1, 2, 3]) {
+    await until(`the call ${nth} has come`, () => held.length === nth);
+    assert.equal(requests.filter(({ url }) => url?.endsWith('/in-turn')).length, nth);
+    held[nth - 1]?.end('{}');
+    await inTurn[nth - 1];
+  }
+  assert.equal(new Set(requests.filter(({ url }) => url?.endsWith('/in-turn')).map(({ socket }) => socket)).size, 1);
+});
+
+test('a call whose turn does not come is left at the deadline', async (t) => {
+  const { address, requests } = await useServer(t, () => undefined);
+  const client = useClient(t, { address });
+  const stop = new AbortController();
+  const first = client.send({ ...encrypt, inTurn: true, signal: stop.signal });
+  const failure = await failureOf(client.send({ ...encrypt, inTurn: true, deadlineMs: 50 }));
+  assert.equal(failure.kind, 'timed_out');
+  assert.equal(requests.length, 1);
+  stop.abort(new Error('enough'));
+  await assert.rejects(first, /enough/);
+});
+
+test('a call that is over leaves nothing with its signal, which would keep what was sent', async (t) => {
+  const { address } = await useServer(t, json(200, {}));
+  const transport = createTransport({ address });
+  t.after(transport.close);
+  const { signal } = new AbortController();
+  for (const inTurn of [false, true]) {
+    await transport.send({ method: 'POST', uri: `${address}/v1/x`, headers: {}, json: {}, signal, inTurn });
+  }
+  await until('nothing listens any more', () => getEventListeners(signal, 'abort').length === 0);
+});
 
 test('a sealed Vault (503) is told from a dead load balancer by the field of sys/health', async (t) => {
   const { address } = await useServer(t, (request, response) => {
