@@ -86,6 +86,46 @@ test('lets no generation and no fence fall, and nothing become another channel',
   assert.deepEqual(rows, [{ generation: 3, claim_fence: 1 }]);
 });
 
+test('takes for a refresh token only a whole ciphertext, and knows the key version that it needs', async (t) => {
+  const { store, database } = await useStore(t);
+  await fill(store, anActiveChannel());
+  const write = (refresh_token_encrypted: string) =>
+    database.run((db) => db.updateTable('channels').set({ refresh_token_encrypted }).execute());
+  for (const broken of [
+    ...[
+      '1//in:v1:clear',
+      'vault:1:x',
+      'vault:v:x',
+      'vault:v1',
+      'vault:v1:',
+      'xvault:v1:x',
+      'Vault:v1:x',
+      'vault::v1:x',
+    ],
+    ...[
+      'vault:v0:x',
+      'vault:v01:x',
+      'vault:v+1:x',
+      'vault:v-1:x',
+      'vault:v 1:x',
+      'vault:v1_0:x',
+      'vault:vv1:x',
+      'vault:v1x:x',
+    ],
+    ...['vault:v1:x y', 'vault:v1: x', 'vault:v1:x\n', 'vault:v1:\tx', 'vault:v1:x\r', 'vault:v1:x\f', 'vault:v1:x\v'],
+  ]) {
+    await assert.rejects(write(broken), violated('refresh_token_is_ciphertext'), JSON.stringify(broken));
+  }
+  for (const [ciphertext, version] of [
+    ['vault:v1:x', 1],
+    ['vault:v120:a:b=', 120],
+    [`vault:v2147483647:${'A'.repeat(2_000)}`, 2_147_483_647],
+  ] as const) {
+    await write(ciphertext);
+    assert.deepEqual(await store.ciphertexts.countByKeyVersion('acme'), [{ version, rows: 1 }]);
+  }
+});
+
 test('keeps a workload out of a channel of another tenant', async (t) => {
   const { store } = await useStore(t);
   await fill(store, aChannel());
