@@ -5,7 +5,15 @@
  * that is frozen or behind a dead network path cannot hold one. A connection whose query got no answer is closed, never
  * used again; PostgreSQL rolls its transaction back.
  */
-import { Kysely, PostgresDialect, type PostgresPool, sql, type Transaction } from 'kysely';
+import {
+  Kysely,
+  PostgresDialect,
+  type PostgresPool,
+  type QueryResult,
+  type RawBuilder,
+  sql,
+  type Transaction,
+} from 'kysely';
 import pg from 'pg';
 import { createDedicatedConnection, type DedicatedConnection } from './dedicated-connection.ts';
 import { translatePostgresError } from './postgres-error.ts';
@@ -26,6 +34,11 @@ export interface DatabaseOptions {
 export interface Database {
   /** Runs one query, or several that need not agree. */
   run<T>(work: (db: Kysely<Schema>) => Promise<T>): Promise<T>;
+  /**
+   * Runs a statement that comes so often that planning it would be felt: PostgreSQL parses and plans it once for each
+   * connection. For texts of which there are few, because all of them are kept; they name their columns, never `*`.
+   */
+  prepared<Row>(statement: RawBuilder<Row>): Promise<QueryResult<Row>>;
   /** Runs all of `work` or nothing of it (read committed). */
   transaction<T>(work: (trx: Transaction<Schema>) => Promise<T>): Promise<T>;
   /**
@@ -55,6 +68,8 @@ export function createDatabase({
   connectTimeoutMs = 2_000,
   statementTimeoutMs = 5_000,
 }: DatabaseOptions): Database {
+  /** text → name of those that are prepared */
+  const names = new Map<string, string>();
   const kysely = connect(poolSize, statementTimeoutMs);
   const readers = connect(mostReaders, readersPatienceMs);
 
@@ -76,7 +91,7 @@ export function createDatabase({
     // process.
     pool.on('error', () => {});
     pool.on('connect', (client) => client.on('error', () => {}));
-    return new Kysely<Schema>({ dialect: new PostgresDialect({ pool: withoutSilentConnections(pool) }) });
+    return new Kysely<Schema>({ dialect: new PostgresDialect({ pool: withoutSilentConnections(pool, names) }) });
   }
 
   const translated = <T>(promise: Promise<T>): Promise<T> =>
@@ -87,6 +102,12 @@ export function createDatabase({
 
   return {
     run,
+    prepared: (statement) =>
+      run((db) => {
+        const compiled = statement.compile(db);
+        if (!names.has(compiled.sql)) names.set(compiled.sql, `prepared-${names.size + 1}`);
+        return db.executeQuery(compiled);
+      }),
     transaction: (work) => translated(kysely.transaction().execute(work)),
     async *snapshot(read) {
       const begin = readers.startTransaction().setIsolationLevel('repeatable read').setAccessMode('read only');
@@ -114,7 +135,7 @@ export function createDatabase({
  * `pg` gives a connection whose query timed out back to the pool, with the lost query still ahead of the next one. Here
  * a connection that failed in any way other than by an answer of the server is destroyed on release.
  */
-function withoutSilentConnections(pool: pg.Pool): PostgresPool {
+function withoutSilentConnections(pool: pg.Pool, names: ReadonlyMap<string, string>): PostgresPool {
   return {
     options: pool.options,
     end: () => pool.end(),
@@ -123,7 +144,8 @@ function withoutSilentConnections(pool: pg.Pool): PostgresPool {
       let silent = false;
       const query = async (text: string, parameters: unknown[]) => {
         try {
-          return await client.query(text, parameters);
+          const name = names.get(text);
+          return await client.query({ text, ...(name !== undefined && { name }) }, parameters);
         } catch (error) {
           silent ||= !(error instanceof pg.DatabaseError);
           throw error;

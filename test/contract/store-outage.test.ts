@@ -75,6 +75,20 @@ test('says who is connected', async (t) => {
   assert.deepEqual(rows, [{ name: 'token-broker eu-1' }]);
 });
 
+test('has a statement that comes often planned once for each connection, and keeps no other', async (t) => {
+  const database = createDatabase({ url: await useDatabase(t), applicationName: 'test', poolSize: 1 });
+  atEnd(t, () => database.close());
+  for (const value of [1, 2, 3]) {
+    const { rows } = await database.prepared(sql<{ twice: number }>`select ${value}::integer * 2 as twice`);
+    assert.deepEqual(rows, [{ twice: value * 2 }]);
+    await database.run((db) => sql`select ${value}::integer * 3`.execute(db));
+  }
+  const { rows } = await database.run((db) =>
+    sql`select statement, (generic_plans + custom_plans)::integer as runs from pg_prepared_statements`.execute(db),
+  );
+  assert.deepEqual(rows, [{ statement: 'select $1::integer * 2 as twice', runs: 3 }]);
+});
+
 test('gives up a server that accepts and never answers, and uses no such connection again', async (t) => {
   const mute = await useMuteProxy(t, await useDatabase(t));
   const database = createDatabase({ url: mute.url, applicationName: 'test', poolSize: 1, statementTimeoutMs: 1_000 });
