@@ -14,6 +14,7 @@ import { anActiveChannel, fill } from '../support/store-fixtures.ts';
 import { useOwnVault } from '../support/vault.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
 import type { Bench } from './harness/bench.ts';
+import { short } from './harness/measure.ts';
 
 const rows = 100_000;
 const tenant = 'acme';
@@ -81,6 +82,16 @@ export const bench: Bench = {
         call.end(body);
       });
 
+    /** Sends all batches, so many at a time. */
+    const rewrapBare = (atOnce: number) =>
+      timed(async () => {
+        const left = bare.values();
+        const inTurn = async () => {
+          for (const body of left) await post(body);
+        };
+        await Promise.all(Array.from({ length: atOnce }, inTurn));
+      });
+
     let moved = 0;
     const onRewrapped = (count: number) => {
       moved += count;
@@ -101,13 +112,11 @@ export const bench: Bench = {
       baseline: {
         name: `transit/rewrap, batches of ${rewrapBatchRows}, one after the other`,
         unit: 'rows/s',
-        run: () =>
-          timed(async () => {
-            for (const body of bare) await post(body);
-          }),
+        run: () => rewrapBare(1),
       },
-      notes: () => [
-        'The keeper has two requests at Vault, so that it goes on with one while the answer to the other is read. It also reads the rows, writes each where its ciphertext is still the same, and counts what is left; PostgreSQL syncs to disk.',
+      notes: async () => [
+        'Both have one connection to Vault and one request on it at a time. The keeper also reads the rows, writes each where its ciphertext is still the same, and counts what is left; PostgreSQL syncs to disk.',
+        `Two bare requests at a time reach ${short(await rewrapBare(2))} rows/s here. The keeper has no second one, so that a rewrap takes no more of Vault than that from those who wait for a token.`,
       ],
     };
   },
