@@ -1,5 +1,5 @@
 /** What is on record of tenants' keys: columns of the table `tenants`. A claim is as in the due queue of refreshes. */
-import { type Kysely, type Selectable, sql, type Updateable } from 'kysely';
+import { type Kysely, type Selectable, sql, type UpdateObject } from 'kysely';
 import { BrokerError } from '../errors.ts';
 import type { TenantKeyClaim, TenantKeyRecord, TenantKeyRecords } from '../ports.ts';
 import { expectChanged } from './conflict.ts';
@@ -8,6 +8,12 @@ import { recorded } from './recorded.ts';
 import type { Schema } from './schema.ts';
 
 type Row = Selectable<Schema['tenants']>;
+
+/**
+ * In place of the time of a look: look soon. It differs from claim to claim, so that the end of a look tells a wish that
+ * came while it ran, and may have been too late for it, from the one that it fulfils.
+ */
+const soon = sql<Date>`to_timestamp(0) + key_claim_fence * interval '1 microsecond'`;
 
 export function createTenantKeyRecords(database: Database): TenantKeyRecords {
   const claimed = async (until: Date, free: (db: Kysely<Schema>) => ReturnType<typeof unclaimed>) => {
@@ -82,18 +88,23 @@ export function createTenantKeyRecords(database: Database): TenantKeyRecords {
       }),
 
     release: (claim, lookedAt) =>
-      database.run((db) => change(db, claim, { key_claimed_until: null, key_looked_at: lookedAt })),
+      database.run((db) =>
+        change(db, claim, {
+          key_claimed_until: null,
+          key_looked_at: sql<Date>`case when key_looked_at = ${soon} then key_looked_at else ${lookedAt} end`,
+        }),
+      ),
 
     lookSoon: (tenant) =>
       database.run(async (db) => {
-        await db.updateTable('tenants').set({ key_looked_at: null }).where('name', '=', tenant).execute();
+        await db.updateTable('tenants').set({ key_looked_at: soon }).where('name', '=', tenant).execute();
       }),
 
     setSchedule: (tenant, everyMs, record) =>
       recorded(database, record, async (trx) => {
         await trx
           .updateTable('tenants')
-          .set({ key_rotate_every_s: everyMs === undefined ? null : Math.ceil(everyMs / 1_000), key_looked_at: null })
+          .set({ key_rotate_every_s: everyMs === undefined ? null : Math.ceil(everyMs / 1_000), key_looked_at: soon })
           .where('name', '=', tenant)
           .execute();
       }),
@@ -109,7 +120,7 @@ function unclaimed(db: Kysely<Schema>, now: Date) {
     .skipLocked();
 }
 
-async function change(db: Kysely<Schema>, claim: TenantKeyClaim, columns: Updateable<Schema['tenants']>) {
+async function change(db: Kysely<Schema>, claim: TenantKeyClaim, columns: UpdateObject<Schema, 'tenants'>) {
   if (Object.keys(columns).length === 0) return;
   const result = await db
     .updateTable('tenants')

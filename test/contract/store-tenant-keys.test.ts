@@ -146,6 +146,27 @@ test('one broker at a time works on a key; the claim lapses, and who was too slo
   assert.ok(await store.tenantKeys.claimDue({ now: minute(2), lookedBefore: start, except: [] }, minute(3)));
 });
 
+test('a look that is wished for while one runs is not lost with the end of that', async (t) => {
+  const { store } = await useStore(t);
+  await fill(store);
+  const lookAt = (at: Date) =>
+    store.tenantKeys.claimDue({ now: at, lookedBefore: start, except: [] }, new Date(at.getTime() + 60_000));
+  const schedule = (n: number) =>
+    store.tenantKeys.setSchedule('acme', 86_400_000, aRecord('tenant.key-schedule', { facts: { n } }));
+  for (const wish of [() => store.tenantKeys.lookSoon('acme'), schedule]) {
+    // The wish that a look fulfils is over with it; one that comes while it runs is not.
+    await wish(1);
+    const look = await lookAt(minute(1));
+    assert.ok(look);
+    await wish(2);
+    await store.tenantKeys.release(look, minute(1));
+    const next = await lookAt(minute(1));
+    assert.ok(next, 'the wish was lost');
+    await store.tenantKeys.release(next, minute(1));
+    assert.equal(await lookAt(minute(1)), undefined);
+  }
+});
+
 test('the key of a tenant that is being shredded is left alone', async (t) => {
   const { store, database } = await useStore(t);
   await fill(store);

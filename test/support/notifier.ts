@@ -65,7 +65,7 @@ export function useReceiver(
     url,
     allowedNetworks: ['127.0.0.0/8'],
     caCertPem: caPem,
-    deadlineMs: 10_000,
+    deadlineMs: 60_000,
     concurrency: 4,
     version: 'test',
     ...change,

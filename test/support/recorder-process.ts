@@ -11,6 +11,8 @@ const database = createDatabase({ url, applicationName: 'recorder' });
 const recorder = await startRecorder({
   store: createStore({ database }),
   directory,
+  // Where there is a PostgreSQL, it answers, however busy the machine.
+  patienceMs: 30_000,
   onGroup: (to) => say(`group ${to}`),
 });
 
