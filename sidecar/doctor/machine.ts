@@ -18,8 +18,14 @@ export async function examineProcess(
   const pattern = await readFile('/proc/sys/kernel/core_pattern', 'utf8').catch(() => '');
   return [
     ...refusedOptions(execArgv, environment).map((problem) => trap('NODE_OPTIONS_REFUSED', `${problem}.`)),
-    ...(pattern.startsWith('|') ? [trap('CORE_PATTERN_PIPED', `It is ${pattern.slice(1).split(' ')[0]}.`)] : []),
+    ...examineCorePattern(pattern),
   ];
+}
+
+/** Whether core dumps go to a program: `kernel.core_pattern` begins with a bar. */
+export function examineCorePattern(pattern: string): readonly Finding[] {
+  if (!pattern.startsWith('|')) return [];
+  return [trap('CORE_PATTERN_PIPED', `It is ${pattern.slice(1).trim().split(' ')[0]}.`)];
 }
 
 /** What the running sidecar says of itself; where none runs, whether its ports are free. */

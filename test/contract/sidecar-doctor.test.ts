@@ -2,12 +2,19 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { createServer as createHttpServer } from 'node:http';
+import { createSecureServer } from 'node:http2';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { parseSpiffeId } from '../../identity/spiffe-id.ts';
+import { examineBroker } from '../../sidecar/doctor/broker.ts';
 import { examine } from '../../sidecar/doctor/examine.ts';
 import type { Finding } from '../../sidecar/doctor/finding.ts';
+import { examineCorePattern } from '../../sidecar/doctor/machine.ts';
 import { freePort } from '../../stack/free-port.ts';
+import { createAuthority, goodSvid } from '../support/certificates.ts';
+import { until } from '../support/poll.ts';
 import { atEnd, useFolder } from '../support/scope.ts';
 import { isReady, sidecarEnvironment, useSidecar } from '../support/sidecar.ts';
 import { runSidecarHere, runSidecarOnTerminal } from '../support/sidecar-cli.ts';
@@ -188,6 +195,90 @@ test('finds settings that are missing, files that cannot be read or can by every
   const { port } = taken.address() as { port: number };
   const found = await findings({ ...settings, SIDECAR_LISTEN: `127.0.0.1:${port}` }, { logIn: false });
   assert.match(only(found, 'PORT_TAKEN').what, new RegExp(`127\\.0\\.0\\.1:${port} \\(SIDECAR_LISTEN\\): EADDRINUSE`));
+});
+
+test('finds core dumps that go to a program', () => {
+  const [found] = examineCorePattern('|/usr/share/apport/apport -p%p\n');
+  assert.deepEqual([found?.code, found?.level], ['CORE_PATTERN_PIPED', 'warning']);
+  assert.match(found?.what ?? '', /It is \/usr\/share\/apport\/apport\.$/);
+  assert.deepEqual(examineCorePattern('core\n'), []);
+});
+
+test('finds a sidecar that does not hear of changes', async (t) => {
+  const { vault, settings } = await healthy(t);
+  const old = await useTokenServer(t, vault, { withoutSubscribe: true });
+  const sidecar = await useSidecar(t, {
+    vault,
+    broker: old.address,
+    workload: 'other',
+    settings: { SIDECAR_GCE_CHANNELS: 'ch_a=0', SIDECAR_UNHEARD_AFTER: '1' },
+  });
+  await isReady(sidecar);
+  const beside = { ...settings, SIDECAR_OPERATIONS_LISTEN: new URL(sidecar.operationsUrl).host };
+  let found: readonly Finding[] = [];
+  await until('it says so', async () => {
+    found = await findings(beside, { logIn: false });
+    return found.some(({ code }) => code === 'SIDECAR_DEGRADED');
+  });
+  assert.match(only(found, 'SIDECAR_DEGRADED').what, /BROKER_TOO_OLD/);
+});
+
+/** What `sys/health` says, from a server that is nobody’s Vault: a shared one cannot be sealed. */
+async function useHealth(t: TestContext, sealed: boolean): Promise<Environment> {
+  const state = { initialized: true, sealed, server_time_utc: Math.floor(Date.now() / 1_000), version: '2' };
+  const server = createHttpServer((_request, response) => void response.end(JSON.stringify(state)));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  atEnd(t, () => void server.close());
+  return {
+    SIDECAR_BROKER_ADDR: 'broker.example:8443',
+    SIDECAR_SPIFFE_ID: 'spiffe://token-broker.internal/workload/uploads',
+    SIDECAR_VAULT_ROLE_ID_FILE: '/nonexistent/role-id',
+    SIDECAR_VAULT_SECRET_ID_FILE: '/nonexistent/secret-id',
+    VAULT_ADDR: `http://127.0.0.1:${(server.address() as { port: number }).port}`,
+  };
+}
+
+test('finds that Vault is asked over the network without TLS', async (t) => {
+  const settings = await useHealth(t, false);
+  const { port } = new URL(settings.VAULT_ADDR ?? '');
+  const found = await findings({ ...settings, VAULT_ADDR: `http://0.0.0.0:${port}` }, { logIn: false });
+  assert.equal(only(found, 'VAULT_IN_CLEAR').level, 'warning');
+  assert.equal(only(found, 'VAULT').level, 'ok');
+});
+
+test('finds a Vault that is sealed', async (t) => {
+  const found = await findings(await useHealth(t, true));
+  assert.match(only(found, 'VAULT_SEALED').cure ?? '', /unseal/);
+  assert.equal(only(found, 'CERTIFICATE').level, 'skipped');
+});
+
+test('finds a broker that does not accept the certificate', async () => {
+  const expected = parseSpiffeId('spiffe://media.example/broker');
+  const [ours, theirs] = [await createAuthority(), await createAuthority()];
+  const own = await ours.issue(goodSvid('spiffe://media.example/workload/uploads'));
+  const peer = await ours.issue(goodSvid(expected.uri));
+  const server = createSecureServer({
+    key: peer.privateKeyPem,
+    cert: peer.certificatePem,
+    ca: theirs.certificatePem,
+    requestCert: true,
+    rejectUnauthorized: true,
+    minVersion: 'TLSv1.3',
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  const svid = {
+    ...own,
+    spiffeId: expected,
+    serial: '',
+    notAfter: new Date(),
+    chainPem: [],
+    bundlePem: [ours.certificatePem],
+  };
+  const found = await examineBroker({ address: `127.0.0.1:${port}`, expected, svid, now: Date.now });
+  server.close();
+  only(found, 'BROKER_REFUSES');
 });
 
 test('finds options of Node.js that show memory', async () => {
