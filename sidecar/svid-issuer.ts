@@ -2,8 +2,9 @@
  * One new certificate: a key made in memory, a login, one `PKI/sign/ROLE`, the trust bundle, and a check of all that
  * before anybody uses it. The key is never written anywhere and never leaves the process.
  */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
-import { createKeyAndCsr, SvidError, verifySvid } from '../identity/svid.ts';
+import { createKeyAndCsr, type Svid, SvidError, verifySvid } from '../identity/svid.ts';
 import { IdentityError } from './identity-error.ts';
 import type { VaultLogin } from './vault/log-in.ts';
 import { certificateIn, pkiDataOf } from './vault/pki-answer.ts';
@@ -76,20 +77,27 @@ export function createSvidIssuer(options: IssuerOptions) {
     const { privateKeyPem, csrPem } = await createKeyAndCsr();
     const signed = await sign({ csr: csrPem, uri_sans: spiffeId.uri, format: 'pem', remove_roots_from_chain: true });
     const bundlePem = await readBundle();
-    const { serial, notAfter } = verify({ ...signed, bundlePem }, spiffeId, new Date(now()));
+    const { serial, notAfter } = verify({ ...signed, bundlePem, privateKeyPem }, spiffeId, new Date(now()));
     return { spiffeId, serial, notAfter, privateKeyPem, ...signed, bundlePem };
   };
 }
 
-function verify(svid: Pick<WorkloadSvid, 'certificatePem' | 'chainPem' | 'bundlePem'>, wished: SpiffeId, now: Date) {
+function verify(svid: Omit<WorkloadSvid, 'spiffeId' | 'serial' | 'notAfter'>, wished: SpiffeId, now: Date): Svid {
+  const verified = valid(svid, now);
+  if (verified.spiffeId.uri !== wished.uri)
+    throw new IdentityError('SVID_REFUSED', 'vault signed a certificate for another spiffe id');
+  if (!new X509Certificate(svid.certificatePem).checkPrivateKey(createPrivateKey(svid.privateKeyPem)))
+    throw new IdentityError('SVID_REFUSED', 'vault signed a certificate for another key');
+  return verified;
+}
+
+function valid(svid: Parameters<typeof verify>[0], now: Date): Svid {
   try {
-    const verified = verifySvid({ ...svid, now });
-    if (verified.spiffeId.uri === wished.uri) return verified;
+    return verifySvid({ ...svid, now });
   } catch (cause) {
     if (!(cause instanceof SvidError)) throw cause;
     if (cause.problem === 'NOT_YET_VALID' || cause.problem === 'EXPIRED')
       throw new IdentityError('CLOCK_WRONG', 'a new certificate is out of date by the clock here', { cause });
     throw new IdentityError('SVID_REFUSED', 'vault signed a certificate that is no valid svid', { cause });
   }
-  throw new IdentityError('SVID_REFUSED', 'vault signed a certificate for another spiffe id');
 }

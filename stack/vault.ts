@@ -14,12 +14,16 @@ export interface VaultOptions {
   readonly directory: string;
   /** This machine's environment, for finding the binary; none of it reaches the server. */
   readonly env: NodeJS.ProcessEnv;
+  /** PEM files. With them it also listens with TLS, and asks clients for a certificate without insisting. */
+  readonly tls?: { readonly certificateFile: string; readonly keyFile: string };
 }
 
 /** A real Vault or OpenBao server with storage in memory: not a development server, so it can be sealed. */
 export interface Vault {
   /** `http://127.0.0.1:PORT`. */
   readonly address: string;
+  /** `https://localhost:PORT`, where TLS was asked for. */
+  readonly tlsAddress: string | undefined;
   /** For an operator's set-up only; the broker and the sidecar never see it. */
   readonly rootToken: string;
   /** What it says it is: `OpenBao 2.7.2`, `Vault 1.21.4`. */
@@ -36,14 +40,15 @@ export interface Vault {
  * Starts a Vault server on a free port, initialised with one unseal key and unsealed.
  * Rejects, quoting its log, when there is none on this machine or it does not come up.
  */
-export async function startVault({ directory, env }: VaultOptions): Promise<Vault> {
+export async function startVault({ directory, env, tls }: VaultOptions): Promise<Vault> {
   const command = findVault(env);
   if (command === undefined)
     throw new Error('there is no vault or bao on this machine: run `node stack/install.mjs start`');
   const port = await freePort();
   const address = `http://127.0.0.1:${port}`;
   const configuration = join(directory, 'vault.json');
-  await writeFile(configuration, JSON.stringify(configurationFor(port, address)));
+  const secure = tls && { ...tls, port: await freePort() };
+  await writeFile(configuration, JSON.stringify(configurationFor(port, address, secure)));
 
   const server = startProcess({
     name: 'the vault server',
@@ -69,6 +74,7 @@ export async function startVault({ directory, env }: VaultOptions): Promise<Vaul
     await unseal();
     return {
       address,
+      tlsAddress: secure && `https://localhost:${secure.port}`,
       rootToken,
       product: `${name} ${version}`,
       seal: () => call('sys/seal', {}, rootToken),
@@ -86,10 +92,18 @@ export async function startVault({ directory, env }: VaultOptions): Promise<Vaul
   }
 }
 
-function configurationFor(port: number, address: string): object {
+function configurationFor(
+  port: number,
+  address: string,
+  tls: (NonNullable<VaultOptions['tls']> & { readonly port: number }) | undefined,
+): object {
+  const plain = { tcp: { address: `127.0.0.1:${port}`, tls_disable: true } };
+  const secure = tls && {
+    tcp: { address: `127.0.0.1:${tls.port}`, tls_cert_file: tls.certificateFile, tls_key_file: tls.keyFile },
+  };
   return {
     storage: { inmem: {} },
-    listener: { tcp: { address: `127.0.0.1:${port}`, tls_disable: true } },
+    listener: secure ? [plain, secure] : plain,
     api_addr: address,
     disable_mlock: true,
   };

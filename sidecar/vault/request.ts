@@ -2,6 +2,7 @@
  * HTTP to Vault or OpenBao, as little as the sidecar needs: a deadline on every request, no redirect followed (it
  * would carry the token to another host), no proxy, small answers.
  */
+import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
@@ -41,8 +42,7 @@ export interface VaultAnswer {
 
 /**
  * @throws IdentityError VAULT_UNREACHABLE, VAULT_NOT_TRUSTED, VAULT_REDIRECTED, VAULT_SEALED, VAULT_STANDBY, VAULT_BUSY,
- * VAULT_FAILING, ANSWER_NOT_UNDERSTOOD, CREDENTIAL_UNREADABLE (the file of the certificate authority, or a client
- * certificate that does not fit its key).
+ * VAULT_FAILING, ANSWER_NOT_UNDERSTOOD, CREDENTIAL_UNREADABLE (the file of the certificate authority).
  */
 export type VaultRequest = (call: VaultCall) => Promise<VaultAnswer>;
 
@@ -142,8 +142,6 @@ async function send(
 function notReached(vault: VaultAddress, cause: NodeJS.ErrnoException): IdentityError {
   const { origin } = vault.address;
   const code = cause.code ?? '';
-  if (code.startsWith('ERR_OSSL_'))
-    return new IdentityError('CREDENTIAL_UNREADABLE', 'the client certificate does not fit its key', { cause });
   const isTls = code === 'EPROTO' || /^ERR_(SSL|TLS)_/.test(code) || certificateFaults.test(code);
   if (isTls) return new IdentityError('VAULT_NOT_TRUSTED', `the tls of ${origin} is not accepted`, { cause });
   return new IdentityError('VAULT_UNREACHABLE', `vault cannot be reached at ${origin}`, { cause });
@@ -151,7 +149,10 @@ function notReached(vault: VaultAddress, cause: NodeJS.ErrnoException): Identity
 
 async function readAuthority(file: string): Promise<Buffer> {
   try {
-    return await readFile(file);
+    const pem = await readFile(file);
+    // Throws here for what TLS would only refuse as a fault of ours.
+    new X509Certificate(pem);
+    return pem;
   } catch (cause) {
     throw new IdentityError('CREDENTIAL_UNREADABLE', 'the file of VAULT_CACERT cannot be read', { cause });
   }

@@ -4,8 +4,11 @@ import { copyFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { z } from 'zod';
+import { Secret } from '../../broker/domain/secret.ts';
+import { tokenLogin } from '../../broker/vault/login.ts';
 import { IdentityError, type IdentityProblem } from '../../sidecar/identity-error.ts';
 import type { LoginConfig } from '../../sidecar/vault/login.ts';
+import { applyBootstrap } from '../../vault-policies/bootstrap.ts';
 import { issueCredential, issueWrappedCredential } from '../../vault-policies/credentials.ts';
 import { serviceAccountSpiffeId, workloadSpiffeId } from '../../vault-policies/layout.ts';
 import { applySteps } from '../../vault-policies/steps.ts';
@@ -15,9 +18,13 @@ import { type Scope, useFolder } from '../support/scope.ts';
 import { createServiceAccounts, type ServiceAccountWish } from '../support/service-accounts.ts';
 import type { LogLine } from '../support/sidecar.ts';
 import { type IssuerWish, issuerFor } from '../support/svid-issuer.ts';
-import { credentialFiles, useSetUpVault } from '../support/vault-set-up.ts';
+import { useVault } from '../support/vault.ts';
+import { connect, credentialFiles, useSetUpVault } from '../support/vault-set-up.ts';
 
-const vault = await useSetUpVault({ after });
+const server = await useVault({ after });
+const { prefix } = server;
+const rootToken = new Secret(server.rootToken);
+const vault = await useSetUpVault({ after }, { ...server, prefix });
 const { operator, layout } = vault;
 const { trustDomain, mounts, logins } = layout;
 const accounts = createServiceAccounts();
@@ -250,6 +257,29 @@ test('a secret id for a few logins is warned of when it is opened', async (t) =>
     [1],
   );
   await assert.rejects(issue(), is('CREDENTIAL_REJECTED'));
+});
+
+test('works inside a namespace where the server has them, and says when there is none of that name', async (t) => {
+  const { address, product } = server;
+  const namespace = `${prefix}-team`;
+  const inside = { operator: connect(t, { address, login: tokenLogin(rootToken), namespace }), layout };
+  const login = await appRole(t);
+  const outside = issuerFor(vault, { login, spiffeId: uploads, vault: { namespace } });
+  if (!product.startsWith('OpenBao')) {
+    // HashiCorp's community edition has no namespaces and does not look at the header.
+    assert.equal((await outside()).spiffeId.uri, uploads);
+    return;
+  }
+  await assert.rejects(outside(), is('NAMESPACE_MISSING'));
+  await operator.write(`sys/namespaces/${namespace}`, {});
+  await applyBootstrap(inside.operator, layout);
+  await addWorkload(inside.operator, layout, 'uploads');
+  const { roleId, wrappingToken } = await issueWrappedCredential(inside.operator, layout, 'uploads', 300);
+  const secretId = { wrappedFile: await file(t, wrappingToken.reveal()), keptIn: undefined };
+  const own: LoginConfig = { method: 'approle', mount: mounts.approle, roleIdFile: await file(t, roleId), secretId };
+  const issue = issuerFor(vault, { login: own, spiffeId: uploads, vault: { namespace } });
+  assert.equal((await issue()).spiffeId.uri, uploads);
+  await assert.rejects(outside(), is('CREDENTIAL_REJECTED'));
 });
 
 test('no error holds a token or a secret id', async (t) => {

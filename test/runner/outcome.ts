@@ -1,5 +1,8 @@
 import type { TestsStream } from 'node:test';
 
+/** Ends the reason of a test that this machine is known to be unable to run. */
+export const EXCUSED = ' (TEST_WITHOUT)';
+
 /** A test that did not run, and why. */
 export interface Skipped {
   readonly name: string;

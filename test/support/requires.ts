@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { onPath, toolsFolder } from '../../stack/find-server.mjs';
+import { EXCUSED } from '../runner/outcome.ts';
 
 /** A thing that some machines lack: where it is, and how it gets there. */
 interface Requirement {
@@ -26,6 +27,10 @@ const requirements = {
     find: () => (process.getuid?.() === 0 ? 'root' : undefined),
     how: 'to be another user for a while, the tests have to run as root',
   },
+  kubernetes: {
+    find: () => [join(toolsFolder, 'kubernetes/kube-apiserver')].find(existsSync),
+    how: 'kube-apiserver and etcd are not in .tools/kubernetes; nothing of ours brings them',
+  },
 } as const satisfies Record<string, Requirement>;
 
 /** What a test may need beside the parts that `npm test` brings to every machine. */
@@ -33,11 +38,14 @@ export type RequirementName = keyof typeof requirements;
 
 /**
  * Makes the options of a test that some machines cannot run: `test('…', requires('chromium'), async (t) => …)`.
- * The runner names each such test with the reason at the end, and takes it for a failure where `CI=true`.
+ * The runner names each such test with the reason at the end, and takes it for a failure where `CI=true`, but for what
+ * `TEST_WITHOUT` names: what that machine cannot have.
  */
 export function requires(...names: RequirementName[]): { skip?: string } {
   const missing = names.filter((name) => requirements[name].find() === undefined);
-  return missing.length === 0 ? {} : { skip: missing.map((name) => requirements[name].how).join('; ') };
+  if (missing.length === 0) return {};
+  const excused = missing.every((name) => process.env.TEST_WITHOUT?.split(',').includes(name));
+  return { skip: missing.map((name) => requirements[name].how).join('; ') + (excused ? EXCUSED : '') };
 }
 
 /** The executable that a requirement stands for: the browser, or the Python that runs with `pythonEnvironment`. */

@@ -50,6 +50,8 @@ export interface TokenServer {
 }
 
 export interface TokenServerOptions {
+  /** Where it listens; a free one by default. */
+  readonly port?: number;
   /** The identity that it shows; the broker's by default. */
   readonly spiffeId?: string;
   readonly pkiRole?: string;
@@ -98,7 +100,7 @@ export async function useTokenServer(
   };
   let script: TokenScript = () => tokenFor(3_600);
   let server: GrpcServer | undefined;
-  const port = await freePort();
+  const port = options.port ?? (await freePort());
 
   const identity: BrokerIdentitySource = await startBrokerIdentity({
     // As the broker logs in; an impostor is given what the broker's policy refuses.

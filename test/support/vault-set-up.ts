@@ -37,9 +37,9 @@ const tokenAnswer = z.object({ auth: z.object({ client_token: z.string() }) });
 /** Lends a Vault with mounts, policies and roles in place: on the test run's server, or on the one given. */
 export async function useSetUpVault(
   scope: Scope,
-  server?: Pick<SharedVault, 'address' | 'rootToken'>,
+  server?: Pick<SharedVault, 'address' | 'rootToken'> & Partial<Pick<SharedVault, 'prefix'>>,
 ): Promise<SetUpVault> {
-  const { address, rootToken, prefix } = server ? { ...server, prefix: 'own' } : await useVault(scope);
+  const { address, rootToken, prefix } = server ? { prefix: 'own', ...server } : await useVault(scope);
   const operator = connect(scope, { address, login: tokenLogin(new Secret(rootToken)) });
   const names = layout({ prefix: `${prefix}-`, trustDomain: 'media.example' });
   await applyBootstrap(operator, names);

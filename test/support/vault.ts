@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { startVault, type Vault } from '../../stack/vault.ts';
+import { startVault, type Vault, type VaultOptions } from '../../stack/vault.ts';
 import { atEnd, type Scope, useFolder } from './scope.ts';
 
 /** A Vault that other test files use at the same time. */
@@ -20,8 +20,8 @@ export async function useVault(scope: Scope): Promise<SharedVault> {
 }
 
 /** Starts a Vault (or OpenBao) that nobody else uses; up in about a third of a second. */
-export async function useOwnVault(scope: Scope): Promise<Vault> {
-  const vault = await startVault({ directory: await useFolder(scope), env: process.env });
+export async function useOwnVault(scope: Scope, options: Pick<VaultOptions, 'tls'> = {}): Promise<Vault> {
+  const vault = await startVault({ directory: await useFolder(scope), env: process.env, ...options });
   atEnd(scope, vault.stop);
   return vault;
 }

@@ -43,7 +43,10 @@ const vault: VaultCommands = {
     for (const step of steps) onStep(step);
     return steps;
   },
-  addWorkload: async (name) => ({ action: 'create', spiffeId: `spiffe://token-broker.internal/workload/${name}` }),
+  addWorkload: async (name, proof) => {
+    const path = 'namespace' in proof ? `ns/${proof.namespace}/sa/${proof.serviceAccount}` : `workload/${name}`;
+    return { action: 'create', spiffeId: `spiffe://token-broker.internal/${path}` };
+  },
   destroyTenantKey: async () => undefined,
   tenantKeyPath: async (tenant) => `transit/keys/tenant-${tenant}`,
   issueCredential: async (role) => {

@@ -42,6 +42,13 @@ test('names a test that did not run with the reason, and fails for it where CI=t
   assert.equal(inCi.code, 1);
 });
 
+test('takes no failure for a test that the machine is known to be unable to run, and names it', async (t) => {
+  const excused = skipping.replace('tonight', 'tonight (TEST_WITHOUT)');
+  const { code, said } = await runTests(await useProject(t, { passing, excused }), [], { CI: 'true' });
+  assert.equal(code, 0);
+  assert.match(said, /needs the moon/);
+});
+
 test('fails for a file that leaves something open, and says what', async (t) => {
   const { code, said } = await runTests(await useProject(t, { leaking }));
   assert.equal(code, 1);

@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import { Argument, type Command, InvalidArgumentError } from 'commander';
 import { type CommandContext, type OutputOption, several, type VaultStep, withOutput } from '../command-context.ts';
 import { writeCredential, writeWrappedCredential } from '../credential-files.ts';
 import {
@@ -24,7 +24,7 @@ export function addVaultCommands(program: Command, { output, vault: commands }: 
     .action((options: StepOptions) => takeSteps(options, commands.plan, commands.apply));
 
   withOutput(vault.command('enable-login'))
-    .argument('<method>', loginMethods.join(', '), oneOf)
+    .addArgument(new Argument('<method>', 'the login').choices(loginMethods))
     .description('let workloads log in by a service account of Kubernetes (kubernetes, jwt) or a certificate (cert)')
     .option('--host <url>', 'kubernetes: the API server (default: https://kubernetes.default.svc)')
     .option('--ca <file>', 'kubernetes, jwt: the certificate authority of that address, as PEM')
@@ -103,12 +103,6 @@ export function addVaultCommands(program: Command, { output, vault: commands }: 
     const rows = steps.map(({ action, name, reason }) => [action, name, reason]);
     output.table(['action', 'what', 'why'], rows, 'Nothing is to be done.');
   }
-}
-
-function oneOf(text: string): LoginMethod {
-  const method = loginMethods.find((known) => known === text);
-  if (!method) throw new InvalidArgumentError(`It is one of ${loginMethods.join(', ')}.`);
-  return method;
 }
 
 function seconds(text: string): number {

@@ -1,5 +1,5 @@
 /** The login `cert`: a TLS client certificate of the machine, from an authority that Vault was told to trust. */
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { IdentityError } from '../../identity-error.ts';
 import { readCredential } from '../credential-file.ts';
 import { logIn, type VaultLogin } from '../log-in.ts';
@@ -28,18 +28,22 @@ export function createCertificateLogin(
   return async () => {
     const cert = await readCredential(certificateFile, 'client certificate');
     const key = await readCredential(keyFile, 'client key');
-    const about = check(cert, now());
+    const about = check(cert, key, now());
     return logIn(vault, { mount, body: { name: role }, clientCertificate: { cert, key }, about });
   };
 }
 
-function check(pem: string, now: number): string {
+function check(pem: string, key: string, now: number): string {
   let certificate: X509Certificate;
+  let fits: boolean;
   try {
     certificate = new X509Certificate(pem);
-  } catch (cause) {
-    throw new IdentityError('CREDENTIAL_UNREADABLE', 'the client certificate cannot be read', { cause });
+    fits = certificate.checkPrivateKey(createPrivateKey(key));
+  } catch {
+    // Without the cause, which is about the content of a key.
+    throw new IdentityError('CREDENTIAL_UNREADABLE', 'the client certificate or its key is not whole');
   }
+  if (!fits) throw new IdentityError('CREDENTIAL_UNREADABLE', 'the client certificate does not fit its key');
   const about = `the client certificate is of ${certificate.subject.replaceAll('\n', ', ')}`;
   if (certificate.validToDate.getTime() <= now)
     throw new IdentityError('CREDENTIAL_EXPIRED', `${about}, and ended at ${certificate.validToDate.toISOString()}`);
