@@ -64,6 +64,8 @@ export interface BrokerDeps {
   readonly randomFraction?: () => number;
   /** Waits between two questions to Google. By default by a timer; whoever moves `clock` by hand moves it here, too. */
   readonly pause?: (ms: number) => Promise<void>;
+  /** How long an answer of Google is waited for. By default ten seconds. */
+  readonly googleDeadlineMs?: number;
 }
 
 export interface Broker {
@@ -86,7 +88,6 @@ export interface Broker {
   stop(): Promise<void>;
 }
 
-const googleDeadlineMs = 10_000;
 const drainMs = 10_000;
 
 /** Starts a broker; what was opened is closed again where a later step fails. */
@@ -106,7 +107,7 @@ export async function startBroker(config: Config, deps: BrokerDeps): Promise<Bro
 async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]): Promise<Omit<Broker, 'stop'>> {
   const { log, clock, identityClock, version, signal } = deps;
   const random = randomBytes;
-  const { randomFraction = Math.random, pause = (ms: number) => timer(ms) } = deps;
+  const { randomFraction = Math.random, pause = (ms: number) => timer(ms), googleDeadlineMs = 10_000 } = deps;
   const replica = `${hostname()}-${random(6).toString('hex')}`;
   const newRequestId = createRequestIds({ random, replica: replica.slice(-12) });
   const onFault = (err: unknown) => log.error({ err }, 'fault in the broker');
@@ -329,7 +330,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
     newRequestId,
     monotonicMs: () => performance.now(),
     onClockJump: (jumpMs, replanned) =>
-      log.warn({ jumpMs, replanned }, 'the clock jumped: the refreshes are planned anew'),
+      log.warn({ jumpMs, replanned }, 'a clock was wrong: the refreshes are planned anew'),
     onRefreshed: metrics.refreshed,
     onSecurityEvent: metrics.securityEvent,
     onHearing: (hears, err) => {
@@ -391,6 +392,11 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
       if (result === 'dead' || result === 'withheld') log.warn(told, 'a notification was not delivered');
       else log.debug(told, 'a notification was handled');
     },
+    onReceiver: (isDown) => {
+      metrics.notificationReceiver(isDown);
+      if (isDown) log.warn({}, 'the notification service seems to be down: one message at a time tries it');
+      else log.info({}, 'the notification service answers again');
+    },
     shredApprovals: config.shred.approvals,
     shredRequestTtlMs: config.shred.requestTtlMs,
   });
@@ -444,6 +450,8 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   closers.push(() => flows.shreds.stop());
   flows.revocations.start();
   closers.push(() => flows.revocations.stop());
+  flows.wakings.start();
+  closers.push(() => flows.wakings.stop());
 
   flows.notifications.start();
   closers.push(() => flows.notifications.stop());

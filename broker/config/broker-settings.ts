@@ -324,6 +324,12 @@ export const brokerSettings = z.object({
       'When an authorization request that has expired, and a consent whose link has expired or was used, are deleted.',
       { default: '1d' },
     ),
+    notificationMs: setting(
+      'BROKER_RETENTION_NOTIFICATIONS',
+      is.duration,
+      'When a notification is deleted after it was delivered, given up, or true no more; also one that could not be sent in all that time because no receiver is set. Source of the default: ours, a quarter of a year to look back and to send dead letters again; nothing outside asks for a term, since it holds no data of Google’s.',
+      { default: '90d' },
+    ),
     mostPerRun: setting(
       'BROKER_RETENTION_BATCH',
       is.count(1, 10_000),

@@ -46,6 +46,7 @@ export type StateReason =
   | 'admin_policy_enforced'
   | 'sibling_revoked'
   | 'restored_after_incident'
+  | 'account_enabled'
   | 'suspended_by_admin'
   | 'resumed_by_admin'
   | 'revoked_by_admin'

@@ -26,6 +26,14 @@ export function mostSuccesses(suspicions: number, { share }: FreezeRules): numbe
   return Math.floor((suspicions * (1 - share)) / share);
 }
 
+/** What a daily proof can find that ends a grant; noted beside Google's own `invalid_grant`. */
+export const proofFindings = ['scope_reduced', 'channel_drift'] as const;
+
+/** Whether it is a proof that found it: of these alone is weighed how many there are, since the refresh before it succeeded. */
+export function isProofFinding(error: string | undefined): boolean {
+  return proofFindings.some((finding) => finding === error);
+}
+
 /** From how many suspicions on none is believed until it is clear what it is. */
 export function nearFreeze({ minimum }: FreezeRules): number {
   return Math.max(1, Math.ceil(minimum / 2));

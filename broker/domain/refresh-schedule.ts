@@ -16,6 +16,8 @@ const soonestMs = 5_000;
 
 const firstBackoffMs = 5_000;
 const longestBackoffMs = 15 * 60_000;
+/** More than that, `Retry-After` does not mean. */
+const longestAskedMs = dayMs;
 
 /** The instant at which a token that lives from `refreshedAt` to `expiresAt` is due. */
 export function refreshDueAt(channel: string, refreshedAt: Date, expiresAt: Date): Date {
@@ -43,7 +45,7 @@ export function isInUse(lastUsedAt: Date | undefined, now: Date, activeWindowMs:
 
 /**
  * The instant of the next try after a failure: full jitter over an exponentially growing span (5 s, 10 s, … 15 min),
- * never before what `Retry-After` asked for. While the token lives, half of what is left of it at the latest, so that an
+ * never before what `Retry-After` asked for, up to a day. While the token lives, half of what is left of it at the latest, so that an
  * outage that ends before the token does costs it not.
  *
  * @param failures failures in a row, this one included
@@ -62,7 +64,8 @@ export function retryAt(
   const jittered = firstBackoffMs + random * Math.max(0, span - firstBackoffMs);
   const leftMs = tokenExpiresAt ? tokenExpiresAt.getTime() - now.getTime() : 0;
   const inTime = leftMs > 0 ? Math.max(firstBackoffMs, leftMs / 2) : longestBackoffMs;
-  return new Date(now.getTime() + Math.max(Math.min(jittered, inTime), (retryAfter ?? 0) * 1000));
+  const askedMs = Math.min(longestAskedMs, (retryAfter ?? 0) * 1_000);
+  return new Date(now.getTime() + Math.max(Math.min(jittered, inTime), askedMs));
 }
 
 /**

@@ -11,6 +11,8 @@ export type SecurityEventAct =
   | 'end'
   /** Something may have ended: Google's token endpoint is asked now. */
   | 'prove'
+  /** The same of a grant that has ended with its account: it may live again. */
+  | 'wake'
   /** Nothing of ours can have ended: it goes on record. */
   | 'note';
 

@@ -8,6 +8,7 @@ import type { BucketRules } from '../domain/token-bucket.ts';
 import { BrokerError, type ErrorCode } from '../errors.ts';
 import type { Admission, Clock, RateLimits } from '../ports.ts';
 import { type Bulwark, createBulwark } from '../resilience.ts';
+import { type ClientWindow, createClientWindow } from './client-window.ts';
 import { RefreshRefused } from './refresh-verdict.ts';
 
 /** Whoever would wait longer for a token of the bucket is sent away: a slot is worth more. */
@@ -69,8 +70,10 @@ export interface AdmissionDeps {
 
 export function createAdmission(deps: AdmissionDeps): Admission {
   const { rateLimits, clock, pause, sleep, rules, isRejected, concurrency } = deps;
-  const mostPerClient = Math.max(1, Math.floor((concurrency * 3) / 4));
+  const most = Math.max(1, Math.floor((concurrency * 3) / 4));
+  const least = Math.max(1, Math.floor(concurrency / 8));
   const bulwarks = new Map<string, Bulwark>();
+  const windows = new Map<string, ClientWindow>();
   /** OAuth client → when its bucket has a token again, as far as it is known */
   const emptyUntil = new Map<string, Date>();
   /** OAuth client that Google refuses → when it is asked again */
@@ -80,7 +83,7 @@ export function createAdmission(deps: AdmissionDeps): Admission {
     const known = bulwarks.get(client);
     if (known) return known;
     const bulwark = createBulwark({
-      slots: mostPerClient,
+      slots: most,
       failures: failuresToBreak,
       firstOpenMs,
       longestOpenMs,
@@ -91,6 +94,12 @@ export function createAdmission(deps: AdmissionDeps): Admission {
     });
     bulwarks.set(client, bulwark);
     return bulwark;
+  }
+
+  function windowOf(client: string): ClientWindow {
+    const window = windows.get(client) ?? createClientWindow({ least, most });
+    windows.set(client, window);
+    return window;
   }
 
   /** Why nothing of this OAuth client is worth beginning now, and until when; undefined where it is. */
@@ -138,7 +147,7 @@ export function createAdmission(deps: AdmissionDeps): Admission {
   }
 
   return {
-    mostPerClient,
+    windows: (now) => ({ least, of: new Map([...windows].map(([client, window]) => [client, window.size(now)])) }),
 
     excluded(now) {
       const found = [...bulwarks].flatMap(([client, bulwark]) => {
@@ -171,9 +180,15 @@ export function createAdmission(deps: AdmissionDeps): Admission {
     // Others may have found out meanwhile that it hangs.
     const { state } = bulwarkOf(client).standing(clock.now());
     if (state === 'open' || state === 'probing') requireTurn(client);
+    const begun = clock.now();
+    const answered = () => windowOf(client).answered(clock.now(), clock.now().getTime() - begun.getTime());
     try {
-      return await ask();
+      const done = await ask();
+      answered();
+      return done;
     } catch (error) {
+      if (isOutage(error)) windowOf(client).failed();
+      else if (error instanceof RefreshRefused) answered();
       await heed(client, region, error);
       throw error;
     }

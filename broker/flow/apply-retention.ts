@@ -1,3 +1,4 @@
+import { installationChain } from '../domain/audit-chain.ts';
 import { type AuditRecord, auditRecord } from '../domain/audit-record.ts';
 import type { Scheduler } from '../domain/caller.ts';
 import { type RetentionTerms, retentionCutoffs } from '../domain/retention.ts';
@@ -42,7 +43,7 @@ export function createApplyRetention(deps: {
       const due = await store.retention.due(cutoffs, retention.mostPerRun);
       let deleted = 0;
       for (const [tenant, items = []] of Object.entries(Object.groupBy(due, (item) => item.tenant))) {
-        const record = auditRecord(now, caller, 'retention.run', 'ok', { tenant }, factsOf(items));
+        const record = auditRecord(now, caller, 'retention.run', 'ok', targetOf(tenant), factsOf(items));
         deleted += await scrub(items, record).then(
           () => items.length,
           // Another replica was faster, or an owner has just consented: the next run sees what is left.
@@ -68,8 +69,13 @@ export function createApplyRetention(deps: {
       dead: of('dead').length,
       requests: of('request').length,
       links: of('link').length,
+      notifications: of('notification').length,
       channels,
       startedBy,
     };
   }
+}
+
+function targetOf(tenant: string): { readonly tenant?: string } {
+  return tenant === installationChain ? {} : { tenant };
 }

@@ -14,25 +14,21 @@ import { nextTry } from '../domain/delivery-schedule.ts';
 import { asksForConsent, isOutdated } from '../domain/notification.ts';
 import { Secret } from '../domain/secret.ts';
 import { asBrokerError, BrokerError } from '../errors.ts';
-import type {
-  Clock,
-  DeliveryClaim,
-  DeliveryProblem,
-  NotificationReceiver,
-  SigningSecrets,
-  Store,
-  StoredNotification,
-} from '../ports.ts';
+import type { Clock, DeliveryClaim, DeliveryProblem, SigningSecrets, Store, StoredNotification } from '../ports.ts';
 import { persist } from '../resilience.ts';
 import { type InvitationDeps, invite } from './invite-consent.ts';
+import type { ReceiverBreaker } from './receiver-breaker.ts';
 
-/** `skipped`: not due, or another's. `withheld`: a fault of ours; the receiver was not asked. */
-export type DeliveryResult = 'delivered' | 'failed' | 'dead' | 'superseded' | 'withheld' | 'skipped';
+/**
+ * `skipped`: not due, or another's. `withheld`: a fault of ours; the receiver was not asked. `held`: it was not asked because it
+ * seems to be down.
+ */
+export type DeliveryResult = 'delivered' | 'failed' | 'dead' | 'superseded' | 'withheld' | 'held' | 'skipped';
 
 export interface DeliverDeps extends InvitationDeps {
   readonly store: Store;
   readonly clock: Clock;
-  readonly receiver: NotificationReceiver;
+  readonly receiver: ReceiverBreaker;
   readonly signingSecrets: SigningSecrets;
   /** From 0 to 1. */
   readonly randomFraction: () => number;
@@ -55,6 +51,8 @@ export type DeliverNotification = (id: string) => Promise<DeliveryResult>;
 
 /** After a fault of ours: nothing was tried, so nothing is given up. */
 const withheldMs = 60_000;
+/** What was held back while the receiver was down comes again spread over so long: it may be thousands. */
+const heldSpreadMs = 10 * 60_000;
 
 export function createDeliverNotification(deps: DeliverDeps): DeliverNotification {
   const { store, clock, receiver, signingSecrets } = deps;
@@ -70,6 +68,9 @@ export function createDeliverNotification(deps: DeliverDeps): DeliverNotificatio
 
   async function deliver(claim: DeliveryClaim): Promise<{ result: DeliveryResult; problem?: string }> {
     const caller: Scheduler = { kind: 'scheduler', requestId: deps.newRequestId() };
+    // Before a link is made for nothing.
+    const heldUntil = receiver.heldUntil();
+    if (heldUntil) return held(claim, heldUntil);
     const outgoing = await prepare(caller, claim.notification).catch(asBrokerError);
     if (outgoing === 'outdated') {
       await persist(() => store.notifications.superseded(claim, clock.now()));
@@ -82,9 +83,17 @@ export function createDeliverNotification(deps: DeliverDeps): DeliverNotificatio
       return { result: 'withheld', problem: outgoing.detail ?? outgoing.code };
     }
     const failure = await receiver.send(outgoing);
+    if (failure === 'held') return held(claim, receiver.heldUntil() ?? clock.now());
     if (failure) return failed(caller, claim, failure);
     await persist(() => store.notifications.delivered(claim, clock.now()));
     return { result: 'delivered' };
+  }
+
+  async function held(claim: DeliveryClaim, until: Date) {
+    const at = clock.now();
+    const dueAt = new Date(Math.max(at.getTime(), until.getTime()) + deps.randomFraction() * heldSpreadMs);
+    await store.notifications.postponed(claim, { at, dueAt, problem: 'receiver_down', counted: false });
+    return { result: 'held' } as const;
   }
 
   /** Vault is asked before a link is made, so that its outage leaves no links behind. */

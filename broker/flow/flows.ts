@@ -55,6 +55,7 @@ import { createPerformRefresh, type RefreshDeps } from './perform-refresh.ts';
 import { createPlanRefresh } from './plan-refresh.ts';
 import { createReadAudit } from './read-audit.ts';
 import { createReceiveSecurityEvent } from './receive-security-event.ts';
+import { createReceiverBreaker } from './receiver-breaker.ts';
 import { createRecordDeniedIdentity } from './record-denied-identity.ts';
 import { createRecordLogin } from './record-login.ts';
 import { createRecordRefusals } from './record-refusals.ts';
@@ -81,6 +82,7 @@ import { createTellExpiring } from './tell-expiring.ts';
 import { createTenantKeyFlows } from './tenant-key-flows.ts';
 import { createOAuthClientIncidentFlows } from './thaw-oauth-client.ts';
 import { createViewConsent } from './view-consent.ts';
+import { createWakeChannels } from './wake-channels.ts';
 import { createWatchChannels } from './watch-channels.ts';
 import { createWorkLoop } from './work-loop.ts';
 
@@ -150,6 +152,8 @@ export interface FlowDeps {
   readonly retryForMs: number;
   readonly expiring: ExpiringSettings;
   readonly onDelivery: DeliverDeps['onDelivery'];
+  /** Told when the receiver seems to be down, and when it answers again. */
+  readonly onReceiver: (isDown: boolean) => void;
   readonly shredApprovals: number;
   readonly shredRequestTtlMs: number;
 }
@@ -165,7 +169,13 @@ export type Flows = ReturnType<typeof createFlows>;
 export function createFlows(raw: FlowDeps) {
   const given = {
     ...raw,
-    store: { ...raw.store, channels: { ...raw.store.channels, ...createSettleInGroups(raw.store.channels) } },
+    store: {
+      ...raw.store,
+      channels: {
+        ...raw.store.channels,
+        ...createSettleInGroups(raw.store.channels, () => scheduler.wake()),
+      },
+    },
   };
   const authorize = createAuthorize(given);
   const refusals = createRecordRefusals(given);
@@ -202,10 +212,15 @@ export function createFlows(raw: FlowDeps) {
     step: createContinueRevocations({ ...deps, revokeGrant, onDue: () => scheduler.wake() }),
   });
 
+  const wakings = createWorkLoop({
+    ...deps,
+    step: createWakeChannels({ ...deps, runClaim, onActive: () => scheduler.wake() }),
+  });
+
   const { receiver } = given;
   const notifications = createNotificationLoop({
     ...deps,
-    deliver: receiver && createDeliverNotification({ ...deps, receiver }),
+    deliver: receiver && createDeliverNotification({ ...deps, receiver: createReceiverBreaker({ ...deps, receiver }) }),
     tellExpiring: createTellExpiring(deps),
   });
 
@@ -246,6 +261,7 @@ export function createFlows(raw: FlowDeps) {
     scheduler,
     shreds,
     revocations,
+    wakings,
     notifications,
     manageNotifications: createManageNotifications(deps),
 
@@ -264,7 +280,10 @@ export function createFlows(raw: FlowDeps) {
     receiveSecurityEvent: createReceiveSecurityEvent({
       ...deps,
       tokens: given.securityEventTokens,
-      onDue: () => scheduler.wake(),
+      onDue: () => {
+        scheduler.wake();
+        wakings.wake();
+      },
       onReceived: given.onSecurityEvent,
     }),
     audit: createReadAudit({ ...deps, exportAudit }),

@@ -5,7 +5,7 @@
  */
 import { auditRecord } from '../domain/audit-record.ts';
 import type { Caller } from '../domain/caller.ts';
-import type { FreezeRules, IncidentKind } from '../domain/client-incident.ts';
+import { type FreezeRules, type IncidentKind, isProofFinding } from '../domain/client-incident.ts';
 import type { TokenEndpointFailure } from '../domain/token-endpoint-failure.ts';
 import { BrokerError, type ErrorCode } from '../errors.ts';
 import type { ClientIncident, Clock, RefreshClaim, Store } from '../ports.ts';
@@ -15,16 +15,16 @@ const lookEveryMs = 5_000;
 
 export interface OAuthClientIncidents {
   /**
-   * Whether what Google said of a grant is not to be believed for now. Ask it before a grant is ended, and only of what
-   * has been confirmed: each `invalid_grant` is counted.
+   * Whether what Google said of a grant, or a proof found, is not to be believed for now. Ask it before a grant is ended, and
+   * only of what has been confirmed: each `invalid_grant` and each finding is counted.
    */
   withholds(caller: Caller, claim: RefreshClaim, failure: Pick<TokenEndpointFailure, 'error'>): Promise<boolean>;
-  /** Whether many grants of this client seem dead at once: then no other end of a grant is to be believed either. */
-  isFrozen(oauthClient: string): Promise<boolean>;
   /** Google refused the client. */
   rejected(caller: Caller, claim: RefreshClaim, failure: Pick<TokenEndpointFailure, 'error'>): Promise<void>;
   /** A refresh succeeded. */
   succeeded(caller: Caller, claim: RefreshClaim): Promise<void>;
+  /** A proof found nothing wrong. */
+  proven(caller: Caller, claim: RefreshClaim): Promise<void>;
   /** Whether Google refuses this OAuth client, as far as it is known here. */
   isRejected(oauthClient: string): boolean;
   /** Reads which incidents are open, where that was not done lately. Never fails. */
@@ -94,11 +94,23 @@ export function createOAuthClientIncidents(deps: IncidentDeps): OAuthClientIncid
     return isOpen(client, 'mass_invalid_grant');
   }
 
-  return {
-    isFrozen,
+  async function noteSuccess(caller: Caller, { channel, grant }: RefreshClaim): Promise<void> {
+    const at = clock.now();
+    const over = await incidents.succeeded(
+      { oauthClient: channel.oauthClient, channel: channel.id, generation: grant.generation, at },
+      (kind) => {
+        const facts = { oauthClient: channel.oauthClient, kind, ending: 'recovered', foundBy: channel.id };
+        return auditRecord(at, caller, 'oauth-client.incident-end', 'ok', {}, facts);
+      },
+      (restored, tenant) => recordOfRestored(at, caller, restored, tenant),
+    );
+    if (over.length > 0) await readAnew();
+  }
 
+  return {
     async withholds(caller, claim, failure) {
-      if (failure.error !== 'invalid_grant') return isFrozen(claim.channel.oauthClient);
+      const counts = failure.error === 'invalid_grant' || isProofFinding(failure.error);
+      if (!counts) return isFrozen(claim.channel.oauthClient);
       const kind = 'mass_invalid_grant';
       const record = recordOfIncident(caller, kind, claim, failure.error);
       const verdict = await incidents.suspect(suspicion(claim, failure), rules, record);
@@ -120,17 +132,11 @@ export function createOAuthClientIncidents(deps: IncidentDeps): OAuthClientIncid
       const concerns = open.some(
         ({ oauthClient, kind }) => oauthClient === channel.oauthClient && (kind === 'client_rejected' || wasSuspect),
       );
-      if (!concerns && !wasSuspect) return;
-      const at = clock.now();
-      const over = await incidents.succeeded(
-        { oauthClient: channel.oauthClient, channel: channel.id, generation: grant.generation, at },
-        (kind) => {
-          const facts = { oauthClient: channel.oauthClient, kind, ending: 'recovered', foundBy: channel.id };
-          return auditRecord(at, caller, 'oauth-client.incident-end', 'ok', {}, facts);
-        },
-        (restored, tenant) => recordOfRestored(at, caller, restored, tenant),
-      );
-      if (over.length > 0) await readAnew();
+      if (concerns || wasSuspect) await noteSuccess(caller, claim);
+    },
+
+    async proven(caller, claim) {
+      if (await isFrozen(claim.channel.oauthClient)) await noteSuccess(caller, claim);
     },
 
     isRejected: (client) => isOpen(client, 'client_rejected'),

@@ -20,6 +20,7 @@ import type {
   OAuthClient,
   RefreshClaim,
   RefreshTokenSpool,
+  RotatedGrant,
   SpoolPlace,
   Store,
   StoredOAuthClient,
@@ -56,7 +57,7 @@ export interface RefreshDeps {
   /** Waits before a confirming question. */
   readonly pause: (ms: number) => Promise<void>;
   /** Where many grants of one OAuth client seem dead at once, none is ended. */
-  readonly incidents: Pick<OAuthClientIncidents, 'withholds' | 'isFrozen'>;
+  readonly incidents: Pick<OAuthClientIncidents, 'withholds' | 'proven'>;
   /** Told the result of each refresh: `ok` or the class of the failure. */
   readonly onRefreshed: (result: 'ok' | FailureClass | 'broker_fault') => void;
 }
@@ -153,14 +154,16 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
     };
     const record = auditRecord(now, caller, 'token.refresh', 'ok', targetOf(claim), facts);
     const entry = tokens.refreshToken && (await keepRotated(claim, tokens, tokens.refreshToken, record, place));
+    let rotated: RotatedGrant | undefined;
     try {
+      rotated = await encryptRotated(claim, tokens);
       const success = {
         accessTokenCacheKey: key,
         tokenExpiresAt: tokens.expiresAt,
         refreshedAt: now,
         refreshDueAt: plan.refreshDueAt,
         proofDueAt: proves(caller, claim, now) ? plan.nextProofAt : undefined,
-        rotated: await encryptRotated(claim, tokens),
+        rotated,
         // Kept since a later version than the grant may be of: now it is in clear anyway.
         refreshTokenPrefixHash: grant.refreshTokenPrefixHash
           ? undefined
@@ -169,12 +172,27 @@ export function createPerformRefresh(deps: RefreshDeps): PerformRefresh {
       await persist(() => store.channels.refreshed(claim, success, record));
       await entry?.remove();
     } catch (error) {
-      entry?.leave();
+      if (entry) entry.leave();
+      else if (rotated && asBrokerError(error).code === 'STORE_CONFLICT') await storeUnkept(claim, rotated, record);
       throw error;
     }
     const token = { accessToken: tokens.accessToken, expiresAt: tokens.expiresAt };
     await cache.put(channel.tenant, key, token);
     return token;
+  }
+
+  /**
+   * A new refresh token that the disk refused, of a channel that was claimed, suspended or revoked meanwhile: it is stored as one
+   * from the disk would be, so that it is used next, or taken back at Google. Where that fails, too, the first error is told.
+   */
+  async function storeUnkept(
+    { channel, grant }: RefreshClaim,
+    rotated: RotatedGrant,
+    record: AuditRecord,
+  ): Promise<void> {
+    const { generation, refreshTokenHash: formerTokenHash } = grant;
+    const stored = { ...rotated, channel: channel.id, generation, formerTokenHash, receivedAt: record.at };
+    await persist(() => store.channels.rotateToken(stored, record)).catch(() => undefined);
   }
 
   /** On this replica's disk before Vault and PostgreSQL are asked: the one that it replaces may be void already. */

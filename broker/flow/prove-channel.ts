@@ -33,7 +33,7 @@ export function createProveChannel(deps: {
   store: Store;
   youtube: YouTube;
   endGrant: EndGrant;
-  incidents: Pick<OAuthClientIncidents, 'isFrozen'>;
+  incidents: Pick<OAuthClientIncidents, 'withholds' | 'proven'>;
   /** Waits before the second question. */
   pauseBriefly: () => Promise<void>;
 }): ProveChannel {
@@ -41,9 +41,10 @@ export function createProveChannel(deps: {
 
   return async (caller, claim, tokens, askAgain) => {
     const proof = (await proveScopes(claim, tokens, askAgain)) ?? (await proveIdentity(claim, tokens.accessToken));
+    if (proof === 'proven') await incidents.proven(caller, claim);
     if (typeof proof === 'string') return proof;
-    // What it found may be the OAuth client's trouble, too: nothing ends before that is over.
-    if (await incidents.isFrozen(claim.channel.oauthClient)) return 'unanswered';
+    // Many at once are the OAuth client's trouble, or YouTube's: nothing ends before that is over.
+    if (await incidents.withholds(caller, claim, { error: proof.reason })) return 'unanswered';
     await endGrant(caller, claim, proof);
     return proof;
   };

@@ -20,6 +20,10 @@ const stretchMs = 5_000;
 /** Plans that were made by a clock so far ahead are made anew, spread over some time. */
 const wrongByMs = 60_000;
 const replanWithinMs = 120_000;
+/** What another broker's clock, or this one's before a start, has left behind is looked for so often. */
+const mendEveryMs = 3_600_000;
+/** Farther ahead than two clocks that are right can be apart: else the slower one would plan everybody's refreshes anew. */
+const surelyWrongByMs = 10 * 60_000;
 
 export interface RefreshScheduler {
   /** Refreshes everything that is due now; answers how many channels that were. */
@@ -40,7 +44,10 @@ export interface RefreshSchedulerDeps extends Omit<RefreshPoolDeps, 'onEnded'> {
   /** The machine's own clock, and one that only counts on. */
   readonly identityClock: Clock;
   readonly monotonicMs: () => number;
-  /** Told by how much the machine's clock has jumped, and how many channels were planned anew because of it. */
+  /**
+   * Told by how much the machine's clock has jumped, and how many channels were planned anew because of it; a jump of 0 is one
+   * that only what it has left behind tells of.
+   */
   readonly onClockJump: (jumpMs: number, replanned: number) => void;
 }
 
@@ -57,6 +64,7 @@ export function createRefreshScheduler(deps: RefreshSchedulerDeps): RefreshSched
   let woken = new AbortController();
   let loop: Promise<void> | undefined;
   let retentionDue = new Date(0);
+  let mendDueMs = Number.NEGATIVE_INFINITY;
   let newest: Promise<unknown> = Promise.resolve();
   let stillSpooled = 0;
   let passedOver = false;
@@ -73,19 +81,31 @@ export function createRefreshScheduler(deps: RefreshSchedulerDeps): RefreshSched
   function runOnce(): Promise<number> {
     return inTurn(async () => {
       await settleWhatWaits();
-      let done = 0;
-      for (let begun = -1; begun !== 0; done += begun) {
-        begun = (await pool.fill(stopping.signal)).begun;
-        await pool.settled();
-      }
+      const done = await refreshAll();
       await keepRetention();
       return done;
     });
   }
 
+  async function refreshAll(): Promise<number> {
+    let done = 0;
+    for (let fresh = 0; ; fresh = 0) {
+      for (let goesOn = true; goesOn; ) {
+        const { begun, passedOver } = await pool.fill(stopping.signal);
+        fresh += begun;
+        // What was left because of its OAuth client may have room as soon as any ends, whoever else hangs.
+        goesOn = passedOver && (await pool.oneEnded());
+      }
+      await pool.settled();
+      if (fresh === 0) return done;
+      done += fresh;
+    }
+  }
+
   /** As `runOnce`, without waiting for the refreshes that run. */
   function look(): Promise<Filled> {
     return inTurn(async () => {
+      await mendPlans();
       await settleWhatWaits();
       const over = new AbortController();
       void sleep(longestFillMs, AbortSignal.any([stopping.signal, over.signal])).then(() => over.abort());
@@ -94,6 +114,18 @@ export function createRefreshScheduler(deps: RefreshSchedulerDeps): RefreshSched
       await keepRetention();
       return filled;
     });
+  }
+
+  /** At the start, since nobody knows what the clock was before, and now and then, since others have clocks, too. */
+  async function mendPlans(): Promise<void> {
+    if (deps.monotonicMs() < mendDueMs) return;
+    const replanned = await replan(surelyWrongByMs);
+    mendDueMs = deps.monotonicMs() + mendEveryMs;
+    if (replanned > 0) deps.onClockJump(0, replanned);
+  }
+
+  function replan(aheadMs: number): Promise<number> {
+    return deps.store.channels.replan(clock.now(), { aheadMs, spreadMs: replanWithinMs });
   }
 
   /** First of all: a grant is refreshed with its newest token, and its consent finished with what is stored. */
@@ -130,7 +162,7 @@ export function createRefreshScheduler(deps: RefreshSchedulerDeps): RefreshSched
   async function clockHasJumped(): Promise<boolean> {
     const jumpMs = clockJump();
     if (jumpMs === 0) return false;
-    const replanned = jumpMs <= -wrongByMs ? await deps.store.channels.replan(clock.now(), replanWithinMs) : 0;
+    const replanned = jumpMs <= -wrongByMs ? await replan(wrongByMs) : 0;
     deps.onClockJump(jumpMs, replanned);
     return true;
   }

@@ -19,6 +19,8 @@ const takenByOthersMs = 100;
 export interface RefreshPool {
   /** Claims and begins what is due, until nothing more is or the signal fires. Does not wait for those that run. */
   fill(signal: AbortSignal): Promise<Filled>;
+  /** Waits until one of those that run is over; false where none runs. */
+  oneEnded(): Promise<boolean>;
   /** Waits until everything that was begun is over. */
   settled(): Promise<void>;
 }
@@ -96,23 +98,23 @@ export function createRefreshPool(deps: RefreshPoolDeps): RefreshPool {
     stopped.abort();
   }
 
-  /** OAuth client → how many of its refreshes run */
-  function places(): Map<string, number> {
-    const taken = new Map<string, number>();
-    for (const client of running.values()) taken.set(client, (taken.get(client) ?? 0) + 1);
-    return taken;
+  /** OAuth client that refreshes run of, or has had answers lately → how many more of it may be begun */
+  function rooms({ least, of }: ReturnType<Admission['windows']>): Map<string, number> {
+    const left = new Map(of);
+    for (const client of running.values()) left.set(client, (left.get(client) ?? least) - 1);
+    return left;
   }
 
   async function claim() {
     const now = clock.now();
     const { clients, lookAgainAt } = admission.excluded(now);
-    const taken = places();
-    const full = [...taken].flatMap(([client, count]) => (count >= admission.mostPerClient ? [client] : []));
+    const windows = admission.windows(now);
+    const roomOf = rooms(windows);
+    const full = [...roomOf].flatMap(([client, room]) => (room <= 0 ? [client] : []));
     const part: QueuePart = { now, regions: regions(), exceptClients: [...new Set([...clients, ...full])] };
     const lease = { now, until: new Date(now.getTime() + claimMs), owner: replica };
     const wanted = concurrency - running.size;
-    const limits = { limit: wanted, mostPerClient: admission.mostPerClient, taken };
-    const claims = await store.channels.claimDue(part, lease, limits);
+    const claims = await store.channels.claimDue(part, lease, { limit: wanted, room: windows.least, roomOf });
     return { claims, wanted, part, lookAgainAt };
   }
 
@@ -136,6 +138,11 @@ export function createRefreshPool(deps: RefreshPoolDeps): RefreshPool {
 
   return {
     fill,
+    async oneEnded() {
+      if (running.size === 0) return false;
+      await Promise.race(running.keys());
+      return true;
+    },
     async settled() {
       while (running.size > 0) await Promise.all(running.keys());
     },

@@ -12,7 +12,11 @@ const mostWaiting = 20_000;
 type Settling = Pick<Store['channels'], 'refreshed' | 'refreshFailed'>;
 
 /** Takes the place of the store's own methods; each caller hears of its own refresh alone. */
-export function createSettleInGroups(channels: Pick<Store['channels'], 'settleAll'>): Settling {
+export function createSettleInGroups(
+  channels: Pick<Store['channels'], 'settleAll'>,
+  /** Told when a channel that was just refreshed is due again. */
+  onDueAgain: () => void,
+): Settling {
   const ask = inGroups<SettledRefresh, SettleOutcome | BrokerError>({
     work: settle,
     largest: largestGroup,
@@ -36,6 +40,7 @@ export function createSettleInGroups(channels: Pick<Store['channels'], 'settleAl
   async function one(settled: SettledRefresh): Promise<void> {
     const outcome = await ask(settled);
     if (outcome === 'written') return;
+    if (outcome === 'due_again') return onDueAgain();
     if (outcome !== 'overtaken') throw outcome;
     const { channel, fence } = settled.claim;
     throw new BrokerError('STORE_CONFLICT', { detail: `the refresh of ${channel.id} was overtaken (fence ${fence})` });

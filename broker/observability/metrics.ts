@@ -44,6 +44,8 @@ export interface Metrics {
   keyFault(tenant: string, isFaulty: boolean): void;
   /** A try at delivering a notification ended. */
   notified(result: string): void;
+  /** Whether the notification service seems to be down. */
+  notificationReceiver(isDown: boolean): void;
   /** The Prometheus text format. */
   text(): Promise<string>;
 }
@@ -128,8 +130,13 @@ export function createMetrics(): Metrics {
 
   const notifications = new Counter({
     name: 'token_broker_notification_deliveries_total',
-    help: 'Tries at delivering a notification, by result: delivered, failed, dead, superseded or withheld.',
+    help: 'Tries at delivering a notification, by result: delivered, failed, dead, superseded, withheld or held.',
     labelNames: ['result'],
+    registers: [registry],
+  });
+  const receiverDown = new Gauge({
+    name: 'token_broker_notification_receiver_down',
+    help: 'Whether the notification service seems to be down, so that one try at a time probes it (1), or not (0).',
     registers: [registry],
   });
   const auditChainBroken = new Gauge({
@@ -192,6 +199,7 @@ export function createMetrics(): Metrics {
 
   return {
     notified: (result) => notifications.inc({ result }),
+    notificationReceiver: (isDown) => receiverDown.set(isDown ? 1 : 0),
     rewrapped: (rows) => rewrappedRows.inc(rows),
     rowsToRewrap: (tenant, rows) => rowsToRewrap.set({ tenant }, rows),
     keyFault: (tenant, isFaulty) => keyFaults.set({ tenant }, isFaulty ? 1 : 0),

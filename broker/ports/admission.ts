@@ -6,8 +6,11 @@
 export interface Admission {
   /** OAuth clients that nothing should be claimed for now, and when that may have changed. */
   excluded(now: Date): Excluded;
-  /** How many requests of one OAuth client may run on this replica at the same time: fewer than there are slots in all. */
-  readonly mostPerClient: number;
+  /**
+   * How many refreshes of one OAuth client the scheduler may have under way on this replica: `least`, and more for those
+   * that Google has answered lately, which are named; never all that there are places for.
+   */
+  windows(now: Date): { readonly least: number; readonly of: ReadonlyMap<string, number> };
   /**
    * Does the work when it is its turn, which may take some two seconds. Throws a BrokerError that is a `NotAdmitted`
    * (flow/admission.ts) where it is not its turn for longer: nothing was done then.

@@ -21,8 +21,8 @@ export interface QueuePart {
 /** How much is to be claimed. */
 export interface ClaimLimits {
   readonly limit: number;
-  /** Of one OAuth client, so that a long queue of one does not fill every place. */
-  readonly mostPerClient: number;
-  /** How much of that each has already; nothing where it is not named. */
-  readonly taken: ReadonlyMap<string, number>;
+  /** How many more of one OAuth client, so that a long queue of one does not fill every place. */
+  readonly room: number;
+  /** The same for those of which some run already. */
+  readonly roomOf: ReadonlyMap<string, number>;
 }

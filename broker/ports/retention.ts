@@ -4,9 +4,10 @@ import type { RetentionCutoffs, RetentionKind } from '../domain/retention.ts';
 
 /** One thing whose time has come. */
 export interface RetentionItem {
+  /** Empty for what belongs to no tenant: notifications to operators. */
   readonly tenant: string;
   readonly kind: RetentionKind;
-  /** Of the channel, or of the consent. */
+  /** Of the channel, the consent, or the notification. */
   readonly id: string;
 }
 
@@ -23,7 +24,7 @@ export interface Retention {
   /** Lists at most `limit` of it. */
   due(cutoffs: RetentionCutoffs, limit: number): Promise<readonly RetentionItem[]>;
   /**
-   * Deletes these things of one tenant, all or none; channels stay as empty rows. Throws STORE_CONFLICT where the time of
+   * Deletes these things of one tenant (or of none), all or nothing; channels stay as empty rows. Throws STORE_CONFLICT where the time of
    * one has not come (any more).
    */
   scrub(items: readonly RetentionItem[], cutoffs: RetentionCutoffs, at: Date, record: AuditRecord): Promise<void>;

@@ -94,8 +94,11 @@ export type SettledRefresh = { readonly claim: RefreshClaim; readonly record: Au
   | { readonly failure: RefreshFailure; readonly success?: never }
 );
 
-/** `overtaken`: generation or fence have moved on; nothing was written or recorded. */
-export type SettleOutcome = 'written' | 'overtaken';
+/**
+ * `due_again`: written, and due sooner than the refresh has planned, because somebody has made it so since the claim.
+ * `overtaken`: generation or fence have moved on; nothing was written or recorded.
+ */
+export type SettleOutcome = 'written' | 'due_again' | 'overtaken';
 
 export interface RefreshFailure {
   readonly className: string;
@@ -205,6 +208,13 @@ export interface Store {
      * nothing where another grant is there.
      */
     proveFrom(claim: RefreshClaim, at: Date): Promise<void>;
+    /**
+     * Claims channels that ended with their Google account, hold their grant still, and are to be asked about now; each once
+     * more at `againAt`, unless it is let sleep or changes its state before.
+     */
+    claimToWake(lease: Lease, againAt: Date, limit: number): Promise<readonly RefreshClaim[]>;
+    /** Asks about a claimed one no more; does nothing where it is no longer held. */
+    letSleep(claim: RefreshClaim): Promise<void>;
     /** Grants of one Google account and OAuth client that are taken for alive, and how many are older than that instant. */
     grantsOfAccount(
       account: Pick<Grant, 'googleSubject'> & { readonly oauthClient: string },
@@ -233,10 +243,11 @@ export interface Store {
     /** Has the end of the refresh that runs told as a change; false where none runs. */
     awaitRefresh(id: string, now: Date): Promise<boolean>;
     /**
-     * Makes due, spread over `spreadMs`, what was refreshed at an instant that has not come yet: by a clock that was
-     * ahead. Answers how many.
+     * Mends what a clock that was ahead has left behind. Channels that were refreshed later than `aheadMs` from now, or
+     * that are due later than any plan says, are made due, spread over `spreadMs`; answers how many. Claims and due times
+     * of everything else, if no clock that is right could have set them, are let go.
      */
-    replan(now: Date, spreadMs: number): Promise<number>;
+    replan(now: Date, terms: { readonly aheadMs: number; readonly spreadMs: number }): Promise<number>;
   };
   readonly consents: {
     create(consent: Consent, record: AuditRecord): Promise<void>;

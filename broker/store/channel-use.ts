@@ -3,11 +3,8 @@ import type { Store } from '../ports.ts';
 import type { Database } from './database.ts';
 import { isFree } from './due-channels.ts';
 
-/** A clock is not that exact. */
-const skewMs = 60_000;
-
-/** What readers leave behind in `channels`, and what a wrong clock did. None of it is an act, so none is recorded. */
-export function createChannelUse(database: Database): Pick<Store['channels'], 'noteUse' | 'awaitRefresh' | 'replan'> {
+/** What readers leave behind in `channels`. It is no act, so it is not recorded. */
+export function createChannelUse(database: Database): Pick<Store['channels'], 'noteUse' | 'awaitRefresh'> {
   return {
     noteUse: (used, coarsenessMs) =>
       database.run(async (db) => {
@@ -41,17 +38,6 @@ export function createChannelUse(database: Database): Pick<Store['channels'], 'n
           .where(sql<boolean>`not ${isFree(now)}`)
           .executeTakeFirst();
         return numUpdatedRows > 0n;
-      }),
-
-    replan: (now, spreadMs) =>
-      database.run(async (db) => {
-        const { rows } = await sql`
-          update channels
-          set refresh_due_at = ${now}::timestamptz + make_interval(secs => ${spreadMs / 1000}
-            * (hashtext(id)::bigint + 2147483648) / 4294967296.0)
-          where state = 'active' and last_refresh > ${new Date(now.getTime() + skewMs)}
-          returning id`.execute(db);
-        return rows.length;
       }),
   };
 }

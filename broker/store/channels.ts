@@ -73,7 +73,7 @@ export function createChannels(
       recorded(database, record, async (trx) => {
         let update = trx
           .updateTable('channels')
-          .set({ state: change.to, reason: change.reason, updated_at: change.at })
+          .set({ state: change.to, reason: change.reason, wake_at: null, updated_at: change.at })
           .where('id', '=', change.id)
           .where('state', '=', change.from);
         if (change.fence !== undefined) {

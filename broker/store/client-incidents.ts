@@ -6,8 +6,10 @@ import {
   enoughRecovered,
   type FreezeRules,
   type IncidentKind,
+  isProofFinding,
   mostSuccesses,
   nearFreeze,
+  proofFindings,
 } from '../domain/client-incident.ts';
 import { BrokerError } from '../errors.ts';
 import type { ClientIncidents, IncidentEnd, Suspicion, Thawed } from '../ports.ts';
@@ -120,12 +122,14 @@ async function note(trx: Trx, kind: IncidentKind, { oauthClient, channel, genera
 }
 
 /** Judges one suspicion by those of before: the newest of them, as many as make an incident, and the successes since. */
-async function weigh(trx: Trx, { oauthClient, at }: Suspicion, rules: FreezeRules) {
+async function weigh(trx: Trx, { oauthClient, at, error }: Suspicion, rules: FreezeRules) {
+  const isFinding = isProofFinding(error);
   const newest = await trx
     .selectFrom('oauth_client_suspicions')
     .select('first_at')
     .where('oauth_client', '=', oauthClient)
     .where('kind', '=', 'mass_invalid_grant')
+    .where('error', isFinding ? 'in' : 'not in', proofFindings)
     .where('recovered', '=', false)
     .where('first_at', '>', new Date(at.getTime() - rules.windowMs))
     .orderBy('first_at', 'desc')
@@ -133,6 +137,8 @@ async function weigh(trx: Trx, { oauthClient, at }: Suspicion, rules: FreezeRule
     .execute();
   const since = newest.at(-1)?.first_at;
   if (since === undefined || newest.length < nearFreeze(rules)) return 'believed';
+  // Proofs come one by one over the day, each after a refresh that succeeded: there is no share to tell.
+  if (isFinding) return newest.length < rules.minimum ? 'withheld' : 'opened';
   const most = mostSuccesses(newest.length, rules);
   // No more than decide are counted, however many channels there are.
   const successes = await trx
@@ -245,7 +251,7 @@ async function restore(trx: Trx, incident: string | undefined, at: Date): Promis
   const rows = await trx
     .updateTable('channels')
     .from('oauth_client_suspicions as suspicion')
-    .set({ state: 'active', reason: 'restored_after_incident', refresh_due_at: at, updated_at: at })
+    .set({ state: 'active', reason: 'restored_after_incident', refresh_due_at: at, proof_due_at: at, updated_at: at })
     .whereRef('suspicion.channel', '=', 'channels.id')
     .whereRef('suspicion.generation', '=', 'channels.generation')
     .where('suspicion.incident', '=', incident ?? null)

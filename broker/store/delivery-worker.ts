@@ -13,24 +13,34 @@ import { deliveryTask, jobSchema } from './delivery-jobs.ts';
 /** Jobs of now are told by PostgreSQL at once; only those of later are looked for. */
 const lookEveryMs = 10_000;
 const defaultStartAgainMs = 5_000;
+/** Who is stopped does not wait longer: graphile-worker may be waiting for a database that says nothing. */
+const defaultStopWithinMs = 5_000;
 
 export function createDeliveryWorker(
   { url, applicationName }: DatabaseOptions,
-  { startAgainMs = defaultStartAgainMs }: { readonly startAgainMs?: number } = {},
+  {
+    startAgainMs = defaultStartAgainMs,
+    stopWithinMs = defaultStopWithinMs,
+  }: { readonly startAgainMs?: number; readonly stopWithinMs?: number } = {},
 ): Pick<Notifications, 'work'> {
   return {
     work(deliver, { concurrency, onFault }) {
       const stopping = new AbortController();
+      const clients = new Set<pg.PoolClient>();
       const ended = (async () => {
         while (!stopping.signal.aborted) {
-          await once(deliver, concurrency, stopping.signal, onFault).catch(onFault);
+          await once(deliver, concurrency, stopping.signal, clients, onFault).catch(onFault);
           await timer(startAgainMs, undefined, { signal: stopping.signal }).catch(() => undefined);
         }
       })();
       return {
-        stop() {
+        async stop() {
           stopping.abort();
-          return ended;
+          const over = new AbortController();
+          await Promise.race([ended, timer(stopWithinMs, undefined, { signal: over.signal }).catch(() => undefined)]);
+          over.abort();
+          // Whatever lingers ends with its connections, and nobody waits for it.
+          for (const client of clients) void client.end().catch(() => undefined);
         },
       };
     },
@@ -41,6 +51,7 @@ export function createDeliveryWorker(
     deliver: (id: string) => Promise<void>,
     concurrency: number,
     stopping: AbortSignal,
+    clients: Set<pg.PoolClient>,
     onFault: (error: unknown) => void,
   ): Promise<void> {
     const pool = new pg.Pool({
@@ -52,7 +63,11 @@ export function createDeliveryWorker(
       keepAlive: true,
     });
     pool.on('error', () => {});
-    pool.on('connect', (client) => client.on('error', () => {}));
+    pool.on('connect', (client) => {
+      clients.add(client);
+      client.on('error', () => {});
+    });
+    pool.on('remove', (client) => clients.delete(client));
     let runner: Runner | undefined;
     try {
       runner = await run({

@@ -11,15 +11,15 @@ import type { ChannelsTable } from './schema.ts';
 const credibleMs = 10 * 60_000;
 
 /** The ids of channels that are due and free, the longest due first. Nothing is locked yet. */
-function longestDue(part: QueuePart, { limit, mostPerClient, taken }: ClaimLimits): RawBuilder<unknown> {
-  const most = Math.min(limit, mostPerClient);
+function longestDue(part: QueuePart, { limit, room, roomOf }: ClaimLimits): RawBuilder<unknown> {
+  const most = Math.min(limit, Math.max(room, ...roomOf.values()));
   return sql`
     select id from (
-      select due.id, due.refresh_due_at, ${mostPerClient} - coalesce(taken.places, 0) as room,
+      select due.id, due.refresh_due_at, coalesce(own.room, ${room}::integer) as room,
         row_number() over (partition by queue.client order by due.refresh_due_at) as place
       from (${queues(part)}) as queue
-      left join unnest(${[...taken.keys()]}::text[], ${[...taken.values()]}::integer[]) as taken (client, places)
-        on taken.client = queue.client
+      left join unnest(${[...roomOf.keys()]}::text[], ${[...roomOf.values()]}::integer[]) as own (client, room)
+        on own.client = queue.client
       cross join lateral (
         select id, refresh_due_at from channels
         where ${isIn('queue')} and refresh_due_at <= ${part.now} and ${isFree(part.now)}
@@ -75,7 +75,7 @@ export function nextDue(part: QueuePart): RawBuilder<{ readonly due: Date | null
 }
 
 /** The pairs of OAuth client and region that there are channels of, found by jumping from one to the next in the index. */
-function queues({ regions, exceptClients }: QueuePart): RawBuilder<unknown> {
+export function queues({ regions, exceptClients }: Omit<QueuePart, 'now'>): RawBuilder<unknown> {
   return sql`
     with recursive pair as (
       select used.name as client, (
@@ -96,6 +96,14 @@ function queues({ regions, exceptClients }: QueuePart): RawBuilder<unknown> {
 function isIn(queue: string): RawBuilder<unknown> {
   const at = sql.raw(queue);
   return sql`channels.state = 'active' and channels.oauth_client = ${at}.client and channels.region = ${at}.region`;
+}
+
+/**
+ * The due time of a channel that is to be refreshed from `at` on. One that is due keeps its place; where it is claimed the
+ * due time moves, so that whoever settles the refresh that runs leaves it.
+ */
+export function dueAt(at: Date): RawBuilder<Date> {
+  return sql<Date>`case when claimed_until is null then least(refresh_due_at, ${at}) else ${at}::timestamptz end`;
 }
 
 export function isFree(now: Date): RawBuilder<boolean> {

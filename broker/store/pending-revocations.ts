@@ -10,6 +10,7 @@ import type { Revocations } from '../ports.ts';
 import { toChannel } from './channel-row.ts';
 import { expectChanged } from './conflict.ts';
 import type { Database } from './database.ts';
+import { dueAt } from './due-channels.ts';
 import { recorded } from './recorded.ts';
 import type { Schema } from './schema.ts';
 import { project, siblings } from './siblings.ts';
@@ -143,7 +144,11 @@ export async function isReached(db: Kysely<Schema>, channel: string, since: Date
 async function makeDue(trx: Transaction<Schema>, revoked: readonly string[], now: Date): Promise<number> {
   const alive = await toProve(trx, revoked, now).execute();
   for (const { id } of alive) {
-    await trx.updateTable('channels').set({ refresh_due_at: now }).where('id', '=', id).execute();
+    await trx
+      .updateTable('channels')
+      .set({ refresh_due_at: dueAt(now) })
+      .where('id', '=', id)
+      .execute();
   }
   return alive.length;
 }
@@ -155,6 +160,13 @@ function toProve(db: Kysely<Schema>, revoked: readonly string[], now: Date) {
     .distinct()
     .where('own.id', 'in', revoked)
     .where('other.state', '=', 'active')
-    .where((row) => row.or([row('other.refresh_due_at', 'is', null), row('other.refresh_due_at', '>', now)]))
+    .where((row) =>
+      row.or([
+        row('other.refresh_due_at', 'is', null),
+        row('other.refresh_due_at', '>', now),
+        // Its refresh may have asked Google before the revocation took effect.
+        row('other.claimed_until', 'is not', null),
+      ]),
+    )
     .orderBy('other.id');
 }

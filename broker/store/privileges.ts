@@ -27,7 +27,7 @@ export const runtimePrivileges = {
   audit_checkpoints: ['select', 'insert'],
   outbox: ['select', 'insert', 'delete'],
   broker_replicas: ['select', 'insert', 'update', 'delete'],
-  notifications: ['select', 'insert', 'update'],
+  notifications: ['select', 'insert', 'update', 'delete'],
   security_events: ['select', 'insert', 'delete'],
   schema_migrations: ['select'],
 } as const satisfies Readonly<Record<keyof Schema | 'schema_migrations', readonly Privilege[]>>;

@@ -104,6 +104,7 @@ export function createReceivedGrants(
             last_refresh: token.refreshedAt,
             refresh_due_at: token.refreshDueAt,
             proof_due_at: token.proofDueAt ?? null,
+            wake_at: null,
             last_used_at: at,
             refresh_failures: 0,
             last_failure: null,

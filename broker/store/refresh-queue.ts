@@ -10,7 +10,7 @@ import { BrokerError } from '../errors.ts';
 import type { Lease, RefreshClaim, SettledRefresh, SettleOutcome, Store } from '../ports.ts';
 import { toChannel } from './channel-row.ts';
 import type { Database } from './database.ts';
-import { claimed, claimedDue, nextDue } from './due-channels.ts';
+import { claimed, claimedDue, isFree, nextDue } from './due-channels.ts';
 import type { ChannelsTable, Schema } from './schema.ts';
 import { settleAll } from './settled-refreshes.ts';
 
@@ -19,7 +19,16 @@ export function createRefreshQueue(
   database: Database,
 ): Pick<
   Store['channels'],
-  'claim' | 'claimDue' | 'giveBack' | 'nextDue' | 'refreshed' | 'refreshFailed' | 'settleAll' | 'proveFrom'
+  | 'claim'
+  | 'claimDue'
+  | 'claimToWake'
+  | 'letSleep'
+  | 'giveBack'
+  | 'nextDue'
+  | 'refreshed'
+  | 'refreshFailed'
+  | 'settleAll'
+  | 'proveFrom'
 > {
   return {
     claim: (id, lease) =>
@@ -33,6 +42,27 @@ export function createRefreshQueue(
         const { rows } = await claimedDue(part, limits, lease).execute(db);
         return rows.map((row) => toClaim(row, lease));
       }),
+
+    claimToWake: (lease, againAt, limit) =>
+      database.run(async (db) => {
+        const { rows } = await sql<Selectable<ChannelsTable>>`
+          with free as materialized (
+            select id from channels
+            where wake_at <= ${lease.now} and state = 'needs_reconsent' and reason = 'account_disabled'
+              and refresh_token_encrypted is not null and ${isFree(lease.now)}
+            order by wake_at limit ${limit} for update skip locked
+          )
+          update channels
+          set claimed_until = ${lease.until}, claimed_by = ${lease.owner}, claim_fence = claim_fence + 1, awaited = false,
+            wake_at = ${againAt}
+          from free where channels.id = free.id
+          returning channels.*`.execute(db);
+        return rows.map((row) => toClaim(row, lease));
+      }),
+
+    async letSleep(claim) {
+      await database.run((db) => stillClaimed(db, claim).set({ wake_at: null, claimed_until: null }).execute());
+    },
 
     async giveBack(claim) {
       await database.run((db) => stillClaimed(db, claim).set({ claimed_until: null, awaited: false }).execute());
@@ -66,7 +96,8 @@ export function createRefreshQueue(
 }
 
 function expectWritten(claim: RefreshClaim, outcome: SettleOutcome | undefined): void {
-  if (outcome !== 'written') throw new BrokerError('STORE_CONFLICT', { detail: overtaken(claim) });
+  if (outcome === undefined || outcome === 'overtaken')
+    throw new BrokerError('STORE_CONFLICT', { detail: overtaken(claim) });
 }
 
 function stillClaimed(trx: Kysely<Schema>, { channel, grant, fence }: RefreshClaim) {
@@ -83,7 +114,7 @@ function overtaken({ channel, grant, fence }: RefreshClaim): string {
 
 function toClaim(row: Selectable<ChannelsTable>, { until }: Lease): RefreshClaim {
   const channel = toChannel(row);
-  if (channel.grant === undefined) throw new Error('an active channel without a grant');
+  if (channel.grant === undefined) throw new Error('a claimed channel without a grant');
   return {
     channel,
     grant: channel.grant,

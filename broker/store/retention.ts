@@ -5,7 +5,10 @@ import type { Retention, RetentionCount, RetentionItem } from '../ports.ts';
 import type { Database } from './database.ts';
 import { recorded } from './recorded.ts';
 
-/** Deletes what is kept no longer: grants and identities out of `channels`, requests and rows out of `consents`. */
+/**
+ * Deletes what is kept no longer: grants and identities out of `channels`, requests and rows out of `consents`,
+ * `notifications`.
+ */
 export function createRetention(database: Database): Retention {
   return {
     count: (cutoffs) =>
@@ -34,7 +37,7 @@ export function createRetention(database: Database): Retention {
               consented_at = null, google_subject = null, youtube_channel_id = null, youtube_title = null,
               access_token_cache_key = null, token_expiry = null, last_refresh = null, refresh_due_at = null,
               refresh_failures = 0, last_failure = null, claimed_until = null, awaited = false,
-              proof_due_at = null, scrubbed_at = ${at}
+              proof_due_at = null, wake_at = null, scrubbed_at = ${at}
             where id = any (${ids('revoked', 'dead')}::text[]) and ${channelIsDue(cutoffs)}`.execute(trx);
         const cleared = await sql`
           update consents set
@@ -43,7 +46,17 @@ export function createRetention(database: Database): Retention {
             where id = any (${ids('request')}::text[]) and ${requestIsDue(cutoffs)}`.execute(trx);
         const deleted = await sql`
           delete from consents where id = any (${ids('link')}::text[]) and ${linkIsDue(cutoffs)}`.execute(trx);
-        const done = [scrubbed, cleared, deleted].reduce((sum, { numAffectedRows = 0n }) => sum + numAffectedRows, 0n);
+        const forgotten = await sql`
+          with forgotten as (
+            delete from notifications
+              where id = any (${ids('notification')}::text[]) and ${notificationIsDue(cutoffs)} returning id
+          )
+          select graphile_worker.remove_job(id) from forgotten`.execute(trx);
+        const gone = { numAffectedRows: BigInt(forgotten.rows.length) };
+        const done = [scrubbed, cleared, deleted, gone].reduce(
+          (sum, { numAffectedRows = 0n }) => sum + numAffectedRows,
+          0n,
+        );
         if (done !== BigInt(items.length)) {
           throw new BrokerError('STORE_CONFLICT', { detail: `${done} of ${items.length} things were due` });
         }
@@ -60,7 +73,10 @@ function due(cutoffs: RetentionCutoffs) {
     select tenant, 'link', id, coalesce(completed_at, link_expires_at) from consents where ${linkIsDue(cutoffs)}
     union all
     select tenant, 'request', id, request_expires_at from consents
-      where ${requestIsDue(cutoffs)} and not (${linkIsDue(cutoffs)})`;
+      where ${requestIsDue(cutoffs)} and not (${linkIsDue(cutoffs)})
+    union all
+    select coalesce(tenant, ''), 'notification', id, coalesce(ended_at, at) from notifications
+      where ${notificationIsDue(cutoffs)}`;
 }
 
 /** Not while Google has yet to be told, by a revocation or by a shred: it is the refresh token that tells it. */
@@ -87,4 +103,18 @@ function linkIsDue({ consent }: RetentionCutoffs) {
     and exists (
       select from consents newer where newer.channel = consents.channel and newer.created_at > consents.created_at
     )`;
+}
+
+/**
+ * Told, or true no more, or never to be told in all that time, since there is no receiver. That a grant will end by itself
+ * stays for as long as the grant may live: by the row it is known that it was told.
+ */
+function notificationIsDue({ notification }: RetentionCutoffs) {
+  return sql`coalesce(ended_at, at) <= ${notification}
+    and (state <> 'waiting' or (first_attempt_at is null and claimed_until is null))
+    and not (type = 'channel.expiring' and exists (
+      select from channels
+      where channels.id = notifications.channel and channels.generation = notifications.generation
+        and channels.state in ('active', 'suspended')
+    ))`;
 }

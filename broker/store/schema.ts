@@ -96,6 +96,7 @@ export interface ChannelsTable {
   awaited: ColumnType<boolean, never, boolean>;
   last_used_at: ColumnType<Date | null, Date | undefined, Date>;
   proof_due_at: ColumnType<Date | null, Date | undefined, Date | null>;
+  wake_at: ColumnType<Date | null, never, Date | null>;
   state_changed_at: ColumnType<Date, never, never>;
   scrubbed_at: ColumnType<Date | null, never, Date | null>;
   created_at: Date;

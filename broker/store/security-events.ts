@@ -13,6 +13,7 @@ import {
 import type { SecurityEvents } from '../ports.ts';
 import { writeAuditRecords } from './audit-writer.ts';
 import type { Database } from './database.ts';
+import { dueAt } from './due-channels.ts';
 import { notifyStepOf } from './notify.ts';
 import { isReached } from './pending-revocations.ts';
 import type { ChannelsTable, Schema } from './schema.ts';
@@ -24,7 +25,7 @@ const forgottenAtOnce = 100;
 /** More channels of one account than this are left to their daily proof. */
 const mostChannels = 1_000;
 
-type Concerned = Pick<Selectable<ChannelsTable>, 'id' | 'tenant' | 'state' | 'generation'>;
+type Concerned = Pick<Selectable<ChannelsTable>, 'id' | 'tenant' | 'state' | 'reason' | 'generation'>;
 
 /** Google's security events in the tables `security_events` and `channels`. */
 export function createSecurityEvents(database: Database): SecurityEvents {
@@ -40,7 +41,8 @@ export function createSecurityEvents(database: Database): SecurityEvents {
           const { subject, act } = event.concerns;
           for (const channel of await concerned(trx, subject, token.issuedAt)) {
             await stamp(trx, event, channel, token.issuedAt);
-            records.push(recordOf(event, act, channel, await touch(trx, act, channel, at)));
+            const touched = await touch(trx, event.type, act, channel, at);
+            records.push(recordOf(event, touched.act, channel, touched.ended));
             found.add(channel.id);
           }
         }
@@ -81,7 +83,7 @@ function concerned(
 ): Promise<readonly Concerned[]> {
   const grants = trx
     .selectFrom('channels')
-    .select(['id', 'tenant', 'state', 'generation'])
+    .select(['id', 'tenant', 'state', 'reason', 'generation'])
     .where('refresh_token_encrypted', 'is not', null)
     .where('state', '<>', 'revoked')
     .orderBy('id')
@@ -100,25 +102,30 @@ function concerned(
   }
 }
 
-/** Makes an active channel due for its proof now, or ends its grant: answers the reason for that. */
+/** Makes an active channel due for its proof now, or ends its grant: answers what was done, and the reason of the end. */
 async function touch(
   trx: Transaction<Schema>,
+  type: string,
   act: SecurityEventAct,
-  { id, state }: Concerned,
+  { id, state, reason: former }: Concerned,
   at: Date,
-): Promise<StateReason | undefined> {
-  if (act === 'note' || state !== 'active') return undefined;
+): Promise<{ readonly act: SecurityEventAct; readonly ended?: StateReason }> {
+  if (type === 'account-enabled' && state === 'needs_reconsent' && former === 'account_disabled') {
+    await trx.updateTable('channels').set({ wake_at: at }).where('id', '=', id).execute();
+    return { act: 'wake' };
+  }
+  if (act === 'note' || state !== 'active') return { act };
   const update = trx.updateTable('channels').where('id', '=', id);
   if (act === 'prove') {
-    await update.set({ refresh_due_at: sql`least(refresh_due_at, ${at})`, proof_due_at: at }).execute();
-    return undefined;
+    await update.set({ refresh_due_at: dueAt(at), proof_due_at: at }).execute();
+    return { act };
   }
   // Where we revoked a sibling at Google, it is that of which Google tells.
   const isOurs = await isReached(trx, id, new Date(at.getTime() - lateWindowMs));
   const reason = isOurs ? 'sibling_revoked' : 'grant_revoked';
   await update.set({ state: 'needs_reconsent', reason, updated_at: at }).execute();
   await notifyStepOf(trx, { channel: id, from: state, to: 'needs_reconsent', reason, at });
-  return reason;
+  return { act, ended: reason };
 }
 
 /** Keeps what would tell why the grant ended, or takes it back. */

@@ -28,6 +28,7 @@ import { createSuspensions } from './suspensions.ts';
 import { createTenantKeyRecords } from './tenant-keys.ts';
 import { createTenants } from './tenants.ts';
 import { createWorkloadAccess } from './workload-access.ts';
+import { createWrongClock } from './wrong-clock.ts';
 
 /** The system of record on PostgreSQL; the database must have been migrated. */
 export function createStore({ database }: { readonly database: Database }): Store {
@@ -40,6 +41,7 @@ export function createStore({ database }: { readonly database: Database }): Stor
       ...createSuspensions(database),
       ...createRefreshQueue(database),
       ...createChannelUse(database),
+      ...createWrongClock(database),
       ...createRotatedTokens(database),
     },
     consents: { ...createConsents(database), ...createReceivedGrants(database) },

@@ -5,6 +5,7 @@ import { sql } from 'kysely';
 import pg from 'pg';
 import { addDelivery } from '../../broker/store/delivery-jobs.ts';
 import { createDeliveryWorker } from '../../broker/store/delivery-worker.ts';
+import { useMuteProxy } from '../support/mute-proxy.ts';
 import { until } from '../support/poll.ts';
 import { adminUrlOf } from '../support/postgres.ts';
 import { atEnd } from '../support/scope.ts';
@@ -55,3 +56,15 @@ for (const outcome of ['well', 'badly'] as const) {
     assert.deepEqual(tried, ['first', 'second']);
   });
 }
+
+test('a database that says nothing any more keeps nobody waiting who stops', async (t) => {
+  const { database, url } = await useStore(t);
+  const proxy = await useMuteProxy(t, url);
+  const worker = createDeliveryWorker({ url: proxy.url, applicationName: 'test' }, { stopWithinMs: 100 });
+  const tried: string[] = [];
+  const work = worker.work(async (id) => void tried.push(id), { concurrency: 1, onFault: () => {} });
+  await database.run((db) => addDelivery(db, 'first', 0));
+  await until('it works', () => tried.includes('first'));
+  proxy.silence();
+  await work.stop();
+});

@@ -7,6 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { sql } from 'kysely';
 import { BrokerError } from '../../broker/errors.ts';
 import type { NotificationReceiver } from '../../broker/ports.ts';
+import { notify } from '../../broker/store/notify.ts';
 import { aClock, createNotifier, type NotifierParts, signingSecret, useReceiver } from '../support/notifier.ts';
 import { until } from '../support/poll.ts';
 import { atEnd } from '../support/scope.ts';
@@ -157,6 +158,59 @@ test('what is not taken for days is a dead letter, on record, and is sent again 
   assert.equal(webhook.received.at(-1)?.id, id);
   assert.ok(new Date(link?.expires_at ?? 0) > clock.now());
   assert.equal(await stateOf(told), 'delivered');
+});
+
+test('a receiver that is down is tried with one message at a time, however many wait, and all of them come when it is back', async (t) => {
+  const { store, database } = await useStore(t);
+  await fill(store, anActiveChannel());
+  const webhook = await useWebhookReceiver(t);
+  const clock = aClock(minute(5));
+  const heard: boolean[] = [];
+  const parts = { store, clock, receiver: useReceiver(t, webhook), onReceiver: (down: boolean) => heard.push(down) };
+  const notifier = createNotifier(parts);
+  const waiting = 40;
+  await database.transaction(async (trx) => {
+    for (let n = 0; n < waiting; n += 1) {
+      const about = { oauthClient: 'uploads', occasion: `incident ${n}` };
+      await notify(trx, { type: 'oauth_client.incident', at: minute(5), ...about });
+    }
+  });
+  const all = () => store.notifications.list({ limit: 100 });
+  webhook.answerWith((response) => response.writeHead(503).end());
+  await notifier.runOnce();
+  const first = webhook.received.length;
+  assert.ok(first >= 5 && first <= 8, `${first} of ${waiting} were tried before it was known to be down`);
+  assert.deepEqual(heard, [true]);
+  const held = (await all()).filter(({ lastProblem }) => lastProblem === 'receiver_down');
+  assert.equal(held.length, waiting - first);
+  assert.ok(held.every(({ attempts, firstAttemptAt }) => attempts === 0 && firstAttemptAt === undefined));
+
+  clock.advance(30 * second);
+  await notifier.runOnce();
+  assert.equal(webhook.received.length, first + 1, 'one probe, and nothing else');
+  clock.advance(10 * 60 * second);
+  webhook.answerWith((response) => response.writeHead(204).end());
+  await notifier.runOnce();
+  clock.advance(30 * second);
+  await notifier.runOnce();
+  assert.deepEqual(heard, [true, true, false], 'and the probe that failed was told, too');
+  assert.deepEqual(new Set((await all()).map(({ state }) => state)), new Set(['delivered']));
+});
+
+test('an answer that is about one message holds no other back', async (t) => {
+  const { store, database } = await useStore(t);
+  await fill(store, anActiveChannel());
+  const webhook = await useWebhookReceiver(t);
+  const notifier = createNotifier({ store, clock: aClock(minute(5)), receiver: useReceiver(t, webhook) });
+  await database.transaction(async (trx) => {
+    for (let n = 0; n < 12; n += 1) {
+      const about = { oauthClient: 'uploads', occasion: `incident ${n}` };
+      await notify(trx, { type: 'oauth_client.incident', at: minute(5), ...about });
+    }
+  });
+  webhook.answerWith((response) => response.writeHead(422).end());
+  await notifier.runOnce();
+  assert.equal(webhook.received.length, 12);
 });
 
 test('a receiver that says that it is gone for good is not asked again', async (t) => {

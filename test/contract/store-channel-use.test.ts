@@ -104,21 +104,3 @@ test('tells the end of a refresh that somebody waits for, and of no other', asyn
   await until('the end is told', () => told.includes('ch_1'));
   assert.deepEqual(told, ['ch_1']);
 });
-
-test('makes due, spread over some time, what was refreshed by a clock that was ahead', async (t) => {
-  const { store } = await useStore(t);
-  const ids = Array.from({ length: 20 }, (_, n) => `ch_${n}`);
-  const ahead = { lastRefreshAt: minute(60), refreshDueAt: minute(90) };
-  await fill(
-    store,
-    ...ids.map((id) => anActiveChannel({ id, name: id }, ahead)),
-    anActiveChannel({ id: 'ch_right', name: 'right' }, { lastRefreshAt: minute(0), refreshDueAt: minute(40) }),
-  );
-  assert.equal(await store.channels.replan(minute(1), 120_000), 20);
-  const dues = await Promise.all(
-    ids.map(async (id) => (await store.channels.find(id))?.grant?.refreshDueAt?.getTime()),
-  );
-  for (const due of dues) assert.ok(due && due >= minute(1).getTime() && due <= minute(3).getTime(), `${due}`);
-  assert.ok(new Set(dues).size > 10, 'they are due at once');
-  assert.deepEqual((await store.channels.find('ch_right'))?.grant?.refreshDueAt, minute(40));
-});

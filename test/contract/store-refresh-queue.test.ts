@@ -21,7 +21,7 @@ import {
   queueAt,
 } from '../support/store-fixtures.ts';
 
-const upTo = (limit: number) => ({ limit, mostPerClient: limit, taken: new Map() });
+const upTo = (limit: number) => ({ limit, room: limit, roomOf: new Map() });
 
 const refreshRecord = () => aRecord('token.refresh', { channel: 'ch_1', callerKind: 'scheduler', caller: 'scheduler' });
 
@@ -270,7 +270,7 @@ test('a long queue of one OAuth client leaves places to the others, with what it
   await store.channels.create(anActiveChannel(late, { refreshDueAt: minute(29) }), aRecord('channel.add'));
 
   const ids = async (taken: number, exceptClients: readonly string[] = []) => {
-    const limits = { limit: 8, mostPerClient: 5, taken: new Map([['uploads', taken]]) };
+    const limits = { limit: 8, room: 5, roomOf: new Map([['uploads', 5 - taken]]) };
     const claims = await store.channels.claimDue({ ...queueAt(30), exceptClients }, lease(30, 32), limits);
     for (const claim of claims) await store.channels.giveBack(claim);
     return claims.map(({ channel }) => channel.id);
@@ -342,4 +342,33 @@ test('where some of a group were written before their answer was lost, the other
   assert.deepEqual(await store.channels.settleAll([second, first]), ['written', 'written']);
   assert.deepEqual((await store.channels.find('ch_2'))?.grant?.refreshDueAt, minute(60));
   assert.equal((await store.audit.list({ limit: 50 })).filter(({ action }) => action === 'token.refresh').length, 2);
+});
+
+test('a refresh that was under way when the channel was made due leaves it due, and its proof with it', async (t) => {
+  const { store } = await useStore(t);
+  const channel = anActiveChannel({}, { refreshDueAt: minute(30) });
+  await fill(store, channel, anActiveChannel({ id: 'ch_2', name: 'other' }));
+  const event = (jti: string, at: number) => {
+    const concerns = { subject: { by: 'account', googleSubject: 'google-1' }, act: 'prove' } as const;
+    const events = [{ type: 'sessions-revoked', concerns, reason: undefined, state: undefined }];
+    const record = () => aRecord('security-event.receive', { tenant: undefined });
+    return store.securityEvents.take({ jti, issuedAt: minute(at), events }, minute(at), record, record);
+  };
+  const claim = await claimOf(store, 'ch_1', 30, 32);
+  await event('before-the-answer', 31);
+  const success = aRefresh({ refreshedAt: minute(31), refreshDueAt: minute(60), proofDueAt: minute(999) });
+  assert.deepEqual(await store.channels.settleAll([{ claim, success, record: refreshRecord() }]), ['due_again']);
+  const again = await claimOf(store, 'ch_1', 31, 33);
+  assert.deepEqual([again.grant.refreshDueAt, again.proofDueAt], [minute(31), minute(31)]);
+
+  const failure = { className: 'unavailable', retryAt: minute(45) };
+  await event('before-the-failure', 32);
+  assert.deepEqual(await store.channels.settleAll([{ claim: again, failure, record: refreshRecord() }]), ['due_again']);
+  const last = await claimOf(store, 'ch_1', 33, 35);
+  assert.deepEqual([last.grant.refreshDueAt, last.proofDueAt], [minute(32), minute(32)]);
+
+  // Nobody has asked meanwhile: the refresh plans.
+  assert.deepEqual(await store.channels.settleAll([{ claim: last, success, record: refreshRecord() }]), ['written']);
+  const planned = await claimOf(store, 'ch_1', 60, 62);
+  assert.deepEqual([planned.grant.refreshDueAt, planned.proofDueAt], [minute(60), minute(999)]);
 });

@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sql } from 'kysely';
+import type { NewNotification, NotificationState } from '../../broker/domain/notification.ts';
 import { createApplyRetention } from '../../broker/flow/apply-retention.ts';
 import type { Store } from '../../broker/ports.ts';
+import { notify } from '../../broker/store/notify.ts';
 import type { Scope } from '../support/scope.ts';
 import { useStore } from '../support/store.ts';
 import {
@@ -23,7 +25,12 @@ import {
 } from '../support/store-fixtures.ts';
 
 const day = 24 * 60;
-const terms = { revokedMs: 7 * day * 60_000, deadMs: 30 * day * 60_000, consentMs: day * 60_000 };
+const terms = {
+  revokedMs: 7 * day * 60_000,
+  deadMs: 30 * day * 60_000,
+  consentMs: day * 60_000,
+  notificationMs: 90 * day * 60_000,
+};
 
 /** A retention clock that stands so many minutes after `start`. */
 function retentionAt(store: Store, at: number, mostPerRun = 100) {
@@ -64,7 +71,7 @@ for (const [state, days] of [
       await store.channels.find('ch_1'),
       aChannel({ name: 'channel 0', state, reason: 'revoked_by_admin', grant: undefined, formerGeneration: 1 }),
     );
-    assert.deepEqual(await retentionAt(store, 99 * day).run(), { deleted: 0, more: false });
+    assert.deepEqual(await retentionAt(store, 80 * day).run(), { deleted: 0, more: false });
   });
 }
 
@@ -72,7 +79,11 @@ test('never touches a channel that is alive, however old', async (t) => {
   for (const state of ['suspended', 'blocked'] as const) {
     const { store, row } = await useEnded(t, state);
     const before = await row();
-    assert.deepEqual(await retentionAt(store, 9_999 * day).plan(), []);
+    const planned = await retentionAt(store, 9_999 * day).plan();
+    assert.deepEqual(
+      planned.filter(({ kind }) => kind !== 'notification'),
+      [],
+    );
     await retentionAt(store, 9_999 * day).run();
     assert.deepEqual(await row(), before);
   }
@@ -141,7 +152,7 @@ test('goes on where a bounded run ended, records each run once for each tenant, 
   assert.deepEqual(await retentionAt(store, 8 * day + 1, 2).run(), { deleted: 2, more: true });
   assert.deepEqual(await retentionAt(store, 8 * day + 2, 2).run(), { deleted: 1, more: false });
   const runs = (await store.audit.list({ tenant: 'acme', limit: 3 })).map(({ action, facts }) => [action, facts]);
-  const facts = { revoked: 2, dead: 0, requests: 0, links: 0, startedBy: 'schedule' };
+  const facts = { revoked: 2, dead: 0, requests: 0, links: 0, notifications: 0, startedBy: 'schedule' };
   assert.deepEqual(runs, [
     ['retention.run', { ...facts, revoked: 1, channels: ['ch_5'] }],
     ['retention.run', { ...facts, channels: ['ch_3', 'ch_4'] }],
@@ -151,7 +162,7 @@ test('goes on where a bounded run ended, records each run once for each tenant, 
 
 test('deletes nothing where a channel was consented to between the look and the deletion', async (t) => {
   const { store, database } = await useEnded(t, 'needs_reconsent', 2);
-  const cutoffs = { revoked: start, dead: start, consent: start };
+  const cutoffs = { revoked: start, dead: start, consent: start, notification: minute(-1) };
   const items = await store.retention.due(cutoffs, 10);
   assert.equal(items.length, 2);
   await database.run((db) => sql`update channels set state = 'active' where id = 'ch_2'`.execute(db));
@@ -190,4 +201,56 @@ test('deletes expired requests and links a day after, but no newest consent and 
   assert.equal((await left()).length, 3);
   await retentionAt(store, 600 + day).run();
   assert.deepEqual(await left(), ['co_waiting', 'co_newest without request']);
+});
+
+test('deletes notifications ninety days after their end, with their jobs, and none that is still needed', async (t) => {
+  const { store, database } = await useStore(t);
+  await fill(store, anActiveChannel(), anActiveChannel({ id: 'ch_2', name: 'mended' }, { generation: 2 }));
+  const about = { tenant: 'acme', channel: 'ch_1', generation: 1 };
+  const told: readonly (NewNotification & { readonly state: NotificationState; readonly tried?: boolean })[] = [
+    { type: 'channel.recovered', occasion: 'delivered', ...about, at: start, state: 'delivered' },
+    { type: 'channel.needs_reconsent', occasion: 'dead', ...about, at: start, state: 'dead' },
+    { type: 'oauth_client.incident', occasion: 'of operators', oauthClient: 'uploads', at: start, state: 'superseded' },
+    { type: 'channel.blocked', occasion: 'no receiver', ...about, at: start, state: 'waiting' },
+    { type: 'channel.blocked', occasion: 'tried', ...about, at: start, state: 'waiting', tried: true },
+    { type: 'channel.expiring', occasion: 'idle', ...about, at: start, state: 'delivered' },
+    { type: 'channel.expiring', occasion: 'idle', ...about, channel: 'ch_2', at: start, state: 'delivered' },
+    { type: 'channel.recovered', occasion: 'late', ...about, at: minute(day), state: 'delivered' },
+  ];
+  await database.transaction(async (trx) => {
+    for (const { state, tried, ...one } of told) {
+      const id = await notify(trx, one);
+      const end = state === 'waiting' ? {} : { state, ended_at: one.at };
+      const change = { ...end, first_attempt_at: tried ? one.at : null };
+      await trx
+        .updateTable('notifications')
+        .set(change)
+        .where('id', '=', id ?? '')
+        .execute();
+    }
+  });
+  const left = async () => {
+    const { rows } = await database.run((db) =>
+      sql<{ occasion: string; channel: string; jobs: number }>`
+        select occasion, channel, (select count(*)::integer from graphile_worker._private_jobs where key = notifications.id) as jobs
+          from notifications order by occasion, channel`.execute(db),
+    );
+    return rows.map(({ occasion, channel, jobs }) => `${occasion} of ${channel}, ${jobs} job`);
+  };
+  await retentionAt(store, 89 * day).run();
+  assert.equal((await left()).length, told.length);
+
+  assert.deepEqual(await retentionAt(store, 90 * day).plan(), [
+    { tenant: '', kind: 'notification', count: 1 },
+    { tenant: 'acme', kind: 'notification', count: 4 },
+  ]);
+  assert.deepEqual(await retentionAt(store, 90 * day).run(), { deleted: 5, more: false });
+  // The grant of the first may still end by itself, and it was told; that of the second is another one by now.
+  assert.deepEqual(await left(), ['idle of ch_1, 1 job', 'late of ch_1, 1 job', 'tried of ch_1, 1 job']);
+  const { rows } = await database.run((db) => sql`select key from graphile_worker._private_jobs`.execute(db));
+  assert.equal(rows.length, 3, 'nobody is woken for what is gone');
+  const [run] = (await store.audit.list({ tenant: 'acme', limit: 1 })).map(({ facts }) => facts);
+  assert.equal(run?.notifications, 4);
+  const [ofOperators] = (await store.audit.list({ limit: 10 })).filter(({ tenant }) => tenant === undefined);
+  assert.deepEqual([ofOperators?.action, ofOperators?.facts.notifications], ['retention.run', 1]);
 });

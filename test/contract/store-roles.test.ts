@@ -90,7 +90,6 @@ for (const statement of [
   'delete from oauth_clients',
   'delete from audit_checkpoints',
   "insert into schema_migrations values ('0099-later', '')",
-  'delete from notifications',
   "update graphile_worker._private_tasks set identifier = 'mine'",
   'drop table graphile_worker._private_jobs',
   'select from graphile_worker._private_known_crontabs',

@@ -35,30 +35,41 @@ async function putOff(world: World, because: string): Promise<number> {
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
-test('a client that hangs holds not all slots: the others are refreshed while it hangs, and then it is asked by one only', async (t) => {
-  const { world, sick, refreshed, asked, add } = await useTwoClients(t, {
-    settings: { BROKER_REFRESH_CONCURRENCY: '8' },
-  });
-  const hanging = world.google.faults.add({
-    fault: { kind: 'hang' },
-    where: { ...token, clientId: sick },
-    times: 'always',
-  });
-  // The ones that hang are due first.
+test('four clients that hang at once hold not all slots: the others are refreshed while they hang, and then they are asked by one only', async (t) => {
+  const world = await useWorld(t, { settings: { BROKER_REFRESH_CONCURRENCY: '16' } });
+  const well = await addClient(world, 'well');
   const due = world.google.now() + 1_000;
-  await add('sick', 30, { dueAt: new Date(due) });
-  const healthy = await add('well', 40, { dueAt: new Date(due + 1) });
+  const names = ['sick-a', 'sick-b', 'sick-c', 'sick-d'];
+  const hanging = await Promise.all(
+    names.map(async (name) => {
+      const clientId = await addClient(world, name);
+      // The ones that hang are due first, and each could fill every slot.
+      await addChannels(world, { name, oauthClient: name, clientId, count: 20, dueAt: new Date(due) });
+      const where = { ...token, clientId };
+      return { where, fault: world.google.faults.add({ fault: { kind: 'hang' }, where, times: 'always' }) };
+    }),
+  );
+  const healthy = await addChannels(world, {
+    ...{ name: 'well', oauthClient: 'well', clientId: well },
+    ...{ count: 40, dueAt: new Date(due + 1) },
+  });
   world.google.advance(2_000);
   const running = world.broker.refreshDue();
-  await until('the healthy ones are refreshed', async () => (await refreshed(healthy)) === 40);
-  assert.equal(asked(sick), 6, 'three quarters of eight slots, and all of them still hang');
-  hanging.clear();
+  await until('the healthy ones are refreshed', async () => {
+    const channels = await Promise.all(healthy.map((id) => world.channel(id)));
+    return channels.every(({ grant }) => grant?.lastRefreshAt !== undefined);
+  });
+  for (const { where } of hanging) {
+    assert.equal(world.google.counts.requests(where), 2, 'an eighth of sixteen slots, and both still hang');
+  }
+  // What was hanging is cut off, and what takes its place fails, too: five failures in a row.
+  for (const { fault, where } of hanging) {
+    world.google.faults.add({ fault: { kind: 'status', status: 503 }, where, times: 'always' });
+    fault.clear();
+  }
   await running;
-  // What was hanging was cut off: six failures in a row.
-  assert.match(
-    await (await fetch(`${world.broker.operationsUrl}/metrics`)).text(),
-    /breaker_open\{oauth_client="sick"\} 1/,
-  );
+  const metrics = await (await fetch(`${world.broker.operationsUrl}/metrics`)).text();
+  for (const name of names) assert.match(metrics, new RegExp(`breaker_open\\{oauth_client="${name}"\\} 1`));
 });
 
 test('a breaker that is open lets one probe after its time, and all when that succeeds', async (t) => {
@@ -168,14 +179,20 @@ test('the human 403 page halves the rate and changes no channel', async (t) => {
 
 test('a worker whose client may not be asked now hears RATE_LIMITED, and is served a token that is still valid', async (t) => {
   const { world, sick, add } = await useTwoClients(t);
-  const [valid = '', none = ''] = await add('sick', 2, { dueAt: new Date(world.google.now() + 40 * minute) });
-  const workload = await useWorkload(t, world, { reads: [valid, none] });
+  const dueAt = new Date(world.google.now() + 40 * minute);
+  const [valid = '', none = '', neither = ''] = await add('sick', 3, { dueAt });
+  const workload = await useWorkload(t, world, { reads: [valid, none, neither] });
   const { accessToken } = await workload.getAccessToken({ channelId: valid });
   world.google.faults.add({
     fault: { kind: 'status', status: 429, retryAfter: 1_800 },
     where: { ...token, clientId: sick },
   });
   await assert.rejects(workload.getAccessToken({ channelId: none }), { code: 'AUTHORIZATION_SERVER_UNAVAILABLE' });
+  const asked = world.google.counts.requests(token);
+  // Another channel of the client has no token, and it is not its turn for half an hour.
+  await assert.rejects(workload.getAccessToken({ channelId: neither }), { code: 'RATE_LIMITED' });
+  assert.equal(world.google.counts.requests(token), asked, 'Google was not asked again');
+  assert.equal((await world.channel(neither)).grant?.refreshFailures, 0, 'which is no failure of the channel');
   world.google.advance(31 * minute - 90_000);
   const before = world.google.counts.requests(token);
   const still = await workload.getAccessToken({ channelId: valid, minTtlSeconds: 3_000 });

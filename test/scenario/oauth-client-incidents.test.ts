@@ -104,6 +104,33 @@ test('a proof ends no grant of a frozen client, and does when the client is well
   assert.deepEqual(await states(), []);
 });
 
+test('proofs that find many channels gone at once are not believed after the first, and put that one back when they find them again', async (t) => {
+  const { world, ids, states, incidents, later } = await useSickClient(t, 8);
+  // YouTube answers everybody with an empty list.
+  const empty = world.google.faults.add({
+    fault: { kind: 'status', status: 200, body: '{"kind":"youtube#channelListResponse","items":[]}' },
+    where: { endpoint: 'channels' },
+    times: 'always',
+  });
+  await later(2_000);
+  assert.deepEqual(await states(), ['needs_reconsent'], 'one of eight was believed');
+  assert.deepEqual(
+    (await incidents()).map(({ kind, error }) => [kind, error]),
+    [['mass_invalid_grant', 'channel_drift']],
+  );
+  // Refreshes go on, and say nothing of what the proofs have found.
+  await later(40 * minute);
+  assert.equal((await incidents()).length, 1);
+  assert.equal((await states()).length, 1);
+
+  empty.clear();
+  await later(60 * minute);
+  assert.deepEqual(await incidents(), []);
+  await later(minute);
+  assert.deepEqual(await states(), []);
+  for (const id of ids) assert.equal((await world.channel(id)).state, 'active');
+});
+
 test('an operator who says that the client is well puts back what was changed', async (t) => {
   const { world, break_, states, later, ids } = await useSickClient(t, 6);
   const fault = break_('invalid_grant');

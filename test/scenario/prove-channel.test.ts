@@ -198,6 +198,30 @@ describe('the daily proof', () => {
     lists.clear();
   });
 
+  test('holds the channel until its second question is over, so that nobody else asks Google at the same time', async () => {
+    const { id, email } = await channelOf('held');
+    const where = { endpoint: 'token', grantType: 'refresh_token', account: email } as const;
+    const body = JSON.stringify({ access_token: 'ya29.held', expires_in: 3600, token_type: 'Bearer', scope: 'openid' });
+    world.google.faults.add({ fault: { kind: 'status', status: 200, body }, where });
+    const hang = world.google.faults.add({ fault: { kind: 'hang' }, where, times: 'always' });
+    world.google.advance(day + hour);
+    world.google.counts.reset();
+    const proving = world.broker.refreshDue();
+    await world.google.counts.arrival(where, 2);
+    /** As another broker does. */
+    const claim = () => {
+      const now = new Date(world.google.now());
+      return world.store.channels.claim(id, { now, until: new Date(now.getTime() + 1_000), owner: 'another' });
+    };
+    assert.equal(await claim(), undefined);
+    hang.clear();
+    await proving;
+    assert.deepEqual(await stateOf(id), ['active', 'consented']);
+    const free = await claim();
+    assert.ok(free, 'a question that got no answer gives the channel back');
+    await world.store.channels.giveBack(free);
+  });
+
   test('believes no single answer of fewer scopes', async () => {
     const { id, email } = await channelOf('flicker-scopes');
     const body = JSON.stringify({

@@ -8,6 +8,10 @@ import { useWorld, type World } from '../support/world.ts';
 
 const hour = 3_600_000;
 
+function coded(status: number, error: string): Fault {
+  return { kind: 'status', status, body: JSON.stringify({ error }) };
+}
+
 describe('the scheduler', () => {
   const cleanups: (() => Promise<void>)[] = [];
   let world: World;
@@ -135,7 +139,15 @@ describe('the scheduler', () => {
     ['a rejected client', { kind: 'error', error: 'invalid_client' }, 'client_rejected'],
     ['an unauthorized client', { kind: 'error', error: 'unauthorized_client' }, 'client_rejected'],
     ['a deleted client', { kind: 'error', error: 'deleted_client' }, 'client_rejected'],
+    ['a client that was switched off', { kind: 'error', error: 'disabled_client' }, 'client_rejected'],
+    ['a nonce that is asked for again and again', { kind: 'error', error: 'use_dpop_nonce' }, 'dpop_rejected'],
+    ['a request that Google calls wrong', { kind: 'error', error: 'invalid_request' }, 'request_rejected'],
     ['a refused DPoP proof', { kind: 'error', error: 'invalid_dpop_proof' }, 'dpop_rejected'],
+    ['a code that Google has yet to invent', coded(400, 'brand_new'), 'request_rejected'],
+    ['a word to come later', coded(400, 'temporarily_unavailable'), 'unavailable'],
+    ['an error of the server that comes as a 400', coded(400, 'server_error'), 'unavailable'],
+    ['a 403 that says what it is', coded(403, 'rate_limit_exceeded'), 'rate_limited'],
+    ['a word to slow down', coded(400, 'slow_down'), 'rate_limited'],
     ['the human 403 page', { kind: 'html-403' }, 'rate_limited'],
     ['a 429', { kind: 'status', status: 429, retryAfter: 3000 }, 'rate_limited'],
     ['a 500', { kind: 'status', status: 500 }, 'unavailable'],

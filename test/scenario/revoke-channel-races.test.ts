@@ -1,5 +1,6 @@
 /** A revocation amid kills, other brokers, refreshes that are under way, and consents that come while it takes effect. */
 import assert from 'node:assert/strict';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { startServerProcess } from '../../broker/store/embedded/server-process.ts';
@@ -177,6 +178,28 @@ test('a refresh that is under way does not revive the channel, and the token tha
   assert.equal(await world.standing(channel), 'revoked revoked_by_admin');
   assert.equal(world.revocationsSent(), 2);
   assert.equal((await world.channel(channel)).grant?.accessTokenCacheKey, undefined);
+});
+
+test('a new refresh token that a full disk refuses while its channel is being revoked is taken back all the same', async (t) => {
+  const world = await useRevokeWorld(t, { client: { rotateRefreshTokens: true } });
+  const channel = await world.connect('main', 'olga');
+  world.google.faults.add({ fault: { kind: 'latency', ms: 3_000 }, where: refreshes, times: 1, when: 'after' });
+  world.google.advance(58 * minute);
+  const refreshing = world.broker.refreshDue();
+  await world.google.counts.arrival(refreshes);
+  await world.revoke(channel);
+  // Nothing can be written there any more, whoever this runs as.
+  const received = join(world.broker.dataDirectory, 'received');
+  await rm(received, { recursive: true });
+  await writeFile(received, '');
+  await refreshing;
+  await until(async () => {
+    await settle(world);
+    return world.google.liveRefreshTokens().length === 0;
+  });
+  await until(async () => (await world.outcome(channel)) === 'revoked');
+  assert.equal(await world.standing(channel), 'revoked revoked_by_admin');
+  assert.ok(world.broker.log.some((line) => line.includes('the spool of refresh tokens cannot be written')));
 });
 
 test('a consent that is under way when the channel is revoked does not come about, at whatever moment it is met', async (t) => {

@@ -3,11 +3,14 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
+import { sql } from 'kysely';
 import type { SecurityEvent, SecurityEventType } from '../fake-google/security-events.ts';
 import { securityEventTypes } from '../fake-google/security-events.ts';
 import { useBroker } from '../support/broker.ts';
+import { until } from '../support/poll.ts';
 import { useRedis } from '../support/redis.ts';
 import { atEnd } from '../support/scope.ts';
+import { useConnection } from '../support/store.ts';
 import { useWorld, type World } from '../support/world.ts';
 
 const hour = 3_600_000;
@@ -129,6 +132,22 @@ describe('security events', () => {
     });
   }
 
+  test('what was told while a refresh was under way is proven after it, though that one had its answer', async () => {
+    const { id, email, sub } = await channelOf('in-flight');
+    world.google.advance(hour);
+    const slow = { kind: 'latency', ms: 1_500 } as const;
+    const where = { endpoint: 'token', grantType: 'refresh_token', account: email } as const;
+    world.google.faults.add({ fault: slow, where, times: 1 });
+    world.google.counts.reset();
+    const refreshed = world.broker.refreshDue();
+    await world.google.counts.arrival(where);
+    assert.equal((await deliver({ type: 'tokens-revoked', sub })).status, 202);
+    await refreshed;
+    await world.broker.refreshDue();
+    assert.equal(world.google.counts.requests(where), 2, 'the refresh that ran, and the proof');
+    assert.deepEqual(await stateOf(id), ['active', 'consented']);
+  });
+
   test('an account in ID-token claims is found', async () => {
     const { id, email, sub } = await channelOf('claims');
     revoke(email);
@@ -165,6 +184,56 @@ describe('security events', () => {
     world.google.advance(hour);
     await world.broker.refreshDue();
     assert.deepEqual(await stateOf(id), ['needs_reconsent', 'grant_revoked_or_expired']);
+  });
+
+  test('account-enabled wakes a channel that ended with its account, where the grant lives, and is told as its recovery', async () => {
+    const { id, email, sub } = await channelOf('woken');
+    const fault = world.google.faults.add({
+      fault: { kind: 'error', error: 'invalid_grant' },
+      where: { endpoint: 'token', grantType: 'refresh_token', account: email },
+      times: 'always',
+    });
+    await deliver({ type: 'account-disabled', sub });
+    await world.broker.refreshDue();
+    assert.deepEqual(await stateOf(id), ['needs_reconsent', 'account_disabled']);
+    fault.clear();
+    world.google.advance(hour);
+    await world.broker.refreshDue();
+    assert.deepEqual(await stateOf(id), ['needs_reconsent', 'account_disabled'], 'nobody has said anything yet');
+    const before = new Date(world.google.now());
+    await deliver({ type: 'account-enabled', sub });
+    await until('it is active again', async () => (await stateOf(id)).join() === 'active,account_enabled');
+    const { grant } = await world.channel(id);
+    assert.ok(
+      grant?.generation === 1 && grant.lastRefreshAt && grant.lastRefreshAt >= before,
+      'Google was asked first',
+    );
+    const woken = (await recordsOf(id, 'channel.security-event')).find(({ facts }) => facts.type === 'account-enabled');
+    assert.equal(woken?.facts.act, 'wake');
+    const told = await world.store.notifications.list({ channel: id, limit: 10 });
+    assert.deepEqual(told.map(({ type }) => type).sort(), ['channel.needs_reconsent', 'channel.recovered']);
+  });
+
+  test('account-enabled leaves a channel as it is whose grant is dead, asks once, and tells nobody', async () => {
+    const { id, email, sub } = await channelOf('gone-for-good');
+    revoke(email);
+    await deliver({ type: 'account-disabled', sub });
+    await world.broker.refreshDue();
+    assert.deepEqual(await stateOf(id), ['needs_reconsent', 'account_disabled']);
+    const requests = asked(email);
+    await deliver({ type: 'account-enabled', sub });
+    const sleeps = async () => {
+      const database = useConnection(scope, world.databaseUrl);
+      const { rows } = await database.run((db) =>
+        sql<{ asleep: boolean }>`select wake_at is null as asleep from channels where id = ${id}`.execute(db),
+      );
+      return rows[0]?.asleep === true;
+    };
+    await until('it is known to be dead', async () => requests.hits() > 0 && (await sleeps()));
+    assert.equal(requests.hits(), 1);
+    assert.deepEqual(await stateOf(id), ['needs_reconsent', 'account_disabled']);
+    assert.equal((await world.store.notifications.list({ channel: id, limit: 10 })).length, 1);
+    requests.clear();
   });
 
   test('account-credential-change-required goes on record and asks Google nothing', async () => {

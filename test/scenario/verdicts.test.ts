@@ -1,6 +1,7 @@
 /** Why a grant ended, on real parts: what the practice Google ends for a reason is told with that reason, and nothing more. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { addChannels, addClient } from '../support/many-channels.ts';
 import { useConnection } from '../support/store.ts';
 import { useWorld, type World } from '../support/world.ts';
 
@@ -62,6 +63,33 @@ test('a grant that nobody used for six months ends as idle', async (t) => {
   world.google.advance(184 * day);
   await world.broker.refreshDue();
   assert.deepEqual(await stateOf(world, id), ['needs_reconsent', 'idle_six_months']);
+});
+
+test('the oldest of a hundred grants of one account is told of before Google ends it for a newer one, and ends as that', async (t) => {
+  const world = await useWorld(t);
+  const clientId = await addClient(world, 'crowded');
+  const account = 'studio@example.com';
+  const [oldest = '', second = ''] = await addChannels(world, {
+    ...{ name: 'studio', oauthClient: 'crowded', clientId, count: 100, account },
+    dueAt: new Date(world.google.now() + hour),
+  });
+  await world.broker.deliverNotifications();
+  const { notifications } = await world.api<{
+    notifications: readonly { type: string; channel: string; facts: Record<string, unknown> }[];
+  }>('GET', '/v1/notifications');
+  assert.deepEqual(
+    notifications.map(({ type, channel, facts }) => [type, channel, facts.kind, facts.grants]),
+    [['channel.expiring', oldest, 'token_limit', 100]],
+  );
+
+  // Somebody connects one more, with another program of ours.
+  world.google.grant({ clientId, account, scope: 'openid https://www.googleapis.com/auth/youtube.upload' });
+  world.google.advance(hour + minute);
+  await world.broker.refreshDue();
+  assert.deepEqual(await stateOf(world, oldest), ['needs_reconsent', 'token_limit']);
+  assert.deepEqual(await stateOf(world, second), ['active', 'consented']);
+  const records = await world.store.audit.list({ channel: oldest, limit: 5 });
+  assert.equal(records.find(({ action }) => action === 'channel.state')?.facts.liveGrants, 100);
 });
 
 test('a grant that its owner took back ends by what Google says of it, which is not why', async (t) => {

@@ -20,7 +20,7 @@ export interface RunningBroker extends Broker {
   readonly log: readonly string[];
 }
 
-export interface BrokerParts extends Pick<BrokerDeps, 'randomFraction' | 'pause'> {
+export interface BrokerParts extends Pick<BrokerDeps, 'randomFraction' | 'pause' | 'googleDeadlineMs'> {
   readonly vault: SetUpVault;
   readonly google: Pick<PracticeGoogle, 'url' | 'endpoints'>;
   readonly databaseUrl: string;
@@ -90,6 +90,7 @@ export async function useBroker(scope: Scope, parts: BrokerParts): Promise<Runni
     signal,
     ...(parts.randomFraction && { randomFraction: parts.randomFraction }),
     ...(parts.pause && { pause: parts.pause }),
+    ...(parts.googleDeadlineMs && { googleDeadlineMs: parts.googleDeadlineMs }),
   });
   atEnd(scope, () => broker.stop());
   return {

@@ -17,7 +17,10 @@ export async function addClient(world: World, name: string): Promise<string> {
   return clientId;
 }
 
-/** Each of an account of its own, `NAME-N@example.com`, due at `dueAt`; answers their ids. */
+/**
+ * Each of an account of its own, `NAME-N@example.com`, or all of `account`; due at `dueAt`, consented a second apart. Answers their
+ * ids, the oldest first.
+ */
 export async function addChannels(
   world: World,
   given: {
@@ -27,25 +30,34 @@ export async function addChannels(
     readonly count: number;
     readonly dueAt?: Date;
     readonly region?: string;
+    readonly account?: string;
   },
 ): Promise<readonly string[]> {
   const { name, oauthClient, clientId, count, region = 'default' } = given;
   const keys = createTenantKeys({ vault: await world.vault.asBroker(), transit: world.vault.layout.mounts.transit });
   const at = new Date(world.google.now());
   const dueAt = given.dueAt ?? new Date(at.getTime() + 1_000);
+  // Granted one after the other: Google ends the oldest of too many.
+  const grants = Array.from({ length: count }, (_, index) => {
+    const email = given.account ?? accountOf(name, index);
+    const youtube = { id: `UC${given.account ? name : `${name}${index}`}`, title: `${name} ${index}` };
+    if (!given.account || index === 0) world.google.addAccount({ email, channels: [{ ...youtube, kind: 'personal' }] });
+    return { youtube, granted: world.google.grant({ clientId, account: email, scope }) };
+  });
   return Promise.all(
-    Array.from({ length: count }, async (_, index) => {
+    grants.map(async ({ youtube, granted }, index) => {
       const id = `ch_${`${name}${index}`.replaceAll(/[^0-9a-z]|[ilou]/g, 'x').padStart(26, '0')}`;
-      const email = accountOf(name, index);
-      const youtube = { id: `UC${name}${index}`, title: `${name} ${index}` };
-      world.google.addAccount({ email, channels: [{ ...youtube, kind: 'personal' }] });
-      const granted = world.google.grant({ clientId, account: email, scope });
       const refreshToken = new Secret(granted.refreshToken);
       const grant = aGrant({
         refreshTokenEncrypted: await keys.encrypt({ tenant, channel: id, generation: 1 }, refreshToken),
         refreshTokenHash: refreshTokenHash(refreshToken),
         ...{ dpopKeyVersion: undefined, scopes: scope.split(' '), googleSubject: granted.sub },
-        ...{ youtubeChannelId: youtube.id, youtubeTitle: youtube.title, consentedAt: at, refreshDueAt: dueAt },
+        ...{
+          youtubeChannelId: youtube.id,
+          youtubeTitle: youtube.title,
+          consentedAt: new Date(at.getTime() - (count - index) * 1_000),
+          refreshDueAt: dueAt,
+        },
       });
       const channel = anActiveChannel({ id, tenant, name: `${name}-${index}`, oauthClient, region, grant });
       const dated = { ...channel, requestedScopes: scope.split(' '), createdAt: at, updatedAt: at };

@@ -3,6 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { Secret } from '../../broker/domain/secret.ts';
 import { createDeliverNotification, type DeliverDeps } from '../../broker/flow/deliver-notification.ts';
 import { createNotificationLoop, type NotificationLoop } from '../../broker/flow/notification-loop.ts';
+import { createReceiverBreaker } from '../../broker/flow/receiver-breaker.ts';
 import { createTellExpiring } from '../../broker/flow/tell-expiring.ts';
 import type { Clock, NotificationReceiver, Store } from '../../broker/ports.ts';
 import { createNotificationReceiver } from '../../broker/webhook/receiver.ts';
@@ -19,6 +20,8 @@ export interface NotifierParts {
   readonly receiver: NotificationReceiver;
   readonly signingSecrets?: DeliverDeps['signingSecrets'];
   readonly onFault?: (error: unknown) => void;
+  readonly onReceiver?: (isDown: boolean) => void;
+  readonly randomFraction?: () => number;
 }
 
 /** The loop as `broker.ts` wires it; `results` are those of the tries. */
@@ -32,6 +35,8 @@ export function createNotifier(parts: NotifierParts): NotificationLoop & { reado
     publicUrl: 'https://broker.example.com',
     deliveryLeaseMs: 60_000,
     retryForMs: 5 * day,
+    deliveryConcurrency: 4,
+    onReceiver: () => {},
     signingSecrets: {
       current: async () => [new Secret(signingSecret)],
       replace: async () => undefined,
@@ -42,13 +47,12 @@ export function createNotifier(parts: NotifierParts): NotificationLoop & { reado
   const { store, clock } = parts;
   const loop = createNotificationLoop({
     ...deps,
-    deliver: createDeliverNotification(deps),
+    deliver: createDeliverNotification({ ...deps, receiver: createReceiverBreaker(deps) }),
     tellExpiring: createTellExpiring({
       store,
       clock,
       expiring: { testingLeadMs: 2 * day, idleLeadMs: 30 * day, mostGrants: 90 },
     }),
-    deliveryConcurrency: 4,
     sleep: (_ms, signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve())),
     onFault: parts.onFault ?? ((error) => results.push(String(error))),
   });

@@ -16,11 +16,11 @@ function pool(due: readonly { readonly id: string; readonly client: string }[], 
   const channels = {
     claimDue: async (part: QueuePart, _lease: unknown, limits: ClaimLimits) => {
       asked.push({ ...part, ...limits });
-      const counts = new Map(limits.taken);
+      const rooms = new Map(limits.roomOf);
       const chosen = isIn(part).filter(({ client }) => {
-        const count = (counts.get(client) ?? 0) + 1;
-        counts.set(client, count);
-        return count <= limits.mostPerClient;
+        const room = rooms.get(client) ?? limits.room;
+        rooms.set(client, room - 1);
+        return room > 0;
       });
       const claims = chosen.slice(0, limits.limit);
       left = left.filter((one) => !claims.includes(one));
@@ -30,7 +30,7 @@ function pool(due: readonly { readonly id: string; readonly client: string }[], 
   } as unknown as Store['channels'];
   const admission: Admission = {
     excluded: () => ({ clients: [], lookAgainAt: undefined }),
-    mostPerClient: most,
+    windows: () => ({ least: most, of: new Map() }),
     run: (_client, _region, work) => work(),
   };
   let ended = 0;

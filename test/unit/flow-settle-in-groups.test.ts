@@ -18,16 +18,18 @@ function claimOf(id: string): RefreshClaim {
 
 function settleWith(answer: (settled: SettledRefresh) => SettleOutcome | Error) {
   const groups: (readonly string[])[] = [];
-  const settling = createSettleInGroups({
-    settleAll: async (group) => {
-      groups.push(group.map(({ claim }) => claim.channel.id));
-      const outcomes = group.map(answer);
-      const error = outcomes.find((outcome) => outcome instanceof Error);
-      if (error) throw error;
-      return outcomes as SettleOutcome[];
-    },
+  const told = { dueAgain: 0 };
+  const settleAll = async (group: readonly SettledRefresh[]) => {
+    groups.push(group.map(({ claim }) => claim.channel.id));
+    const outcomes = group.map(answer);
+    const error = outcomes.find((outcome) => outcome instanceof Error);
+    if (error) throw error;
+    return outcomes as SettleOutcome[];
+  };
+  const settling = createSettleInGroups({ settleAll }, () => {
+    told.dueAgain += 1;
   });
-  return { groups, write: (id: string) => settling.refreshed(claimOf(id), aRefresh(), aRecord('token.refresh')) };
+  return { groups, told, write: (id: string) => settling.refreshed(claimOf(id), aRefresh(), aRecord('token.refresh')) };
 }
 
 test('refreshes that end together are written together', async () => {
@@ -44,6 +46,12 @@ test('one that was overtaken hears it alone', async () => {
     ['fulfilled', 'rejected', 'fulfilled'],
   );
   assert.equal((results[1] as PromiseRejectedResult).reason.code, 'STORE_CONFLICT');
+});
+
+test('one that somebody has made due meanwhile is told, so that it is looked at again at once', async () => {
+  const { write, told } = settleWith(({ claim }) => (claim.channel.id === 'b' ? 'due_again' : 'written'));
+  await Promise.all(['a', 'b', 'c'].map(write));
+  assert.equal(told.dueAgain, 1);
 });
 
 test('one that the database refuses fails alone, and an outage fails all', async () => {

@@ -6,6 +6,7 @@ const words = {
   dead: 'channels with a dead grant: grant and identity',
   request: 'authorization requests that have expired',
   link: 'consents whose link has expired or was used',
+  notification: 'notifications that were told long ago',
 } as const;
 
 /** `broker retention run`; acts on the database, as `broker serve` does by itself every hour. */
@@ -19,7 +20,7 @@ export function addRetentionCommands(program: Command, { output, processes }: Co
       if (dryRun) {
         const due = await processes.retention.plan();
         if (format === 'json') return output.json({ due });
-        const rows = due.map(({ tenant, kind, count }) => [tenant, words[kind], String(count)]);
+        const rows = due.map(({ tenant, kind, count }) => [tenant || 'the installation', words[kind], String(count)]);
         return output.table(['tenant', 'what', 'how many'], rows, 'Nothing is to be deleted.');
       }
       const deleted = await processes.retention.run((soFar, total) => {
