@@ -55,10 +55,14 @@ test('four clients that hang at once hold not all slots: the others are refreshe
   });
   world.google.advance(2_000);
   const running = world.broker.refreshDue();
-  await until('the healthy ones are refreshed', async () => {
-    const channels = await Promise.all(healthy.map((id) => world.channel(id)));
-    return channels.every(({ grant }) => grant?.lastRefreshAt !== undefined);
-  });
+  await until(
+    'the healthy ones are refreshed',
+    async () => {
+      const channels = await Promise.all(healthy.map((id) => world.channel(id)));
+      return channels.every(({ grant }) => grant?.lastRefreshAt !== undefined);
+    },
+    40_000,
+  );
   for (const { where } of hanging) {
     assert.equal(world.google.counts.requests(where), 2, 'an eighth of sixteen slots, and both still hang');
   }

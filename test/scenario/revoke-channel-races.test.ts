@@ -183,7 +183,7 @@ test('a refresh that is under way does not revive the channel, and the token tha
 test('a new refresh token that a full disk refuses while its channel is being revoked is taken back all the same', async (t) => {
   const world = await useRevokeWorld(t, { client: { rotateRefreshTokens: true } });
   const channel = await world.connect('main', 'olga');
-  world.google.faults.add({ fault: { kind: 'latency', ms: 3_000 }, where: refreshes, times: 1, when: 'after' });
+  const held = world.google.faults.add({ fault: { kind: 'held' }, where: refreshes, when: 'after' });
   world.google.advance(58 * minute);
   const refreshing = world.broker.refreshDue();
   await world.google.counts.arrival(refreshes);
@@ -192,6 +192,7 @@ test('a new refresh token that a full disk refuses while its channel is being re
   const received = join(world.broker.dataDirectory, 'received');
   await rm(received, { recursive: true });
   await writeFile(received, '');
+  held.clear();
   await refreshing;
   await until(async () => {
     await settle(world);

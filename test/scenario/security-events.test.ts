@@ -135,13 +135,13 @@ describe('security events', () => {
   test('what was told while a refresh was under way is proven after it, though that one had its answer', async () => {
     const { id, email, sub } = await channelOf('in-flight');
     world.google.advance(hour);
-    const slow = { kind: 'latency', ms: 1_500 } as const;
     const where = { endpoint: 'token', grantType: 'refresh_token', account: email } as const;
-    world.google.faults.add({ fault: slow, where, times: 1 });
+    const held = world.google.faults.add({ fault: { kind: 'held' }, where });
     world.google.counts.reset();
     const refreshed = world.broker.refreshDue();
     await world.google.counts.arrival(where);
     assert.equal((await deliver({ type: 'tokens-revoked', sub })).status, 202);
+    held.clear();
     await refreshed;
     await world.broker.refreshDue();
     assert.equal(world.google.counts.requests(where), 2, 'the refresh that ran, and the proof');

@@ -44,27 +44,35 @@ export async function addChannels(
     if (!given.account || index === 0) world.google.addAccount({ email, channels: [{ ...youtube, kind: 'personal' }] });
     return { youtube, granted: world.google.grant({ clientId, account: email, scope }) };
   });
-  return Promise.all(
-    grants.map(async ({ youtube, granted }, index) => {
-      const id = `ch_${`${name}${index}`.replaceAll(/[^0-9a-z]|[ilou]/g, 'x').padStart(26, '0')}`;
-      const refreshToken = new Secret(granted.refreshToken);
-      const grant = aGrant({
-        refreshTokenEncrypted: await keys.encrypt({ tenant, channel: id, generation: 1 }, refreshToken),
-        refreshTokenHash: refreshTokenHash(refreshToken),
-        ...{ dpopKeyVersion: undefined, scopes: scope.split(' '), googleSubject: granted.sub },
-        ...{
-          youtubeChannelId: youtube.id,
-          youtubeTitle: youtube.title,
-          consentedAt: new Date(at.getTime() - (count - index) * 1_000),
-          refreshDueAt: dueAt,
-        },
-      });
-      const channel = anActiveChannel({ id, tenant, name: `${name}-${index}`, oauthClient, region, grant });
-      const dated = { ...channel, requestedScopes: scope.split(' '), createdAt: at, updatedAt: at };
-      await world.store.channels.create(dated, aRecord('channel.add', { tenant, channel: id }));
-      return id;
-    }),
+  const ids = grants.map(
+    (_, index) => `ch_${`${name}${index}`.replaceAll(/[^0-9a-z]|[ilou]/g, 'x').padStart(26, '0')}`,
   );
+  // A few at a time: on a busy machine the others would wait too long for a connection.
+  const left = [...grants.entries()];
+  const worker = async () => {
+    for (let next = left.shift(); next; next = left.shift()) await create(...next);
+  };
+  await Promise.all(Array.from({ length: 8 }, worker));
+  return ids;
+
+  async function create(index: number, { youtube, granted }: (typeof grants)[number]): Promise<void> {
+    const id = ids[index] ?? '';
+    const refreshToken = new Secret(granted.refreshToken);
+    const grant = aGrant({
+      refreshTokenEncrypted: await keys.encrypt({ tenant, channel: id, generation: 1 }, refreshToken),
+      refreshTokenHash: refreshTokenHash(refreshToken),
+      ...{ dpopKeyVersion: undefined, scopes: scope.split(' '), googleSubject: granted.sub },
+      ...{
+        youtubeChannelId: youtube.id,
+        youtubeTitle: youtube.title,
+        consentedAt: new Date(at.getTime() - (count - index) * 1_000),
+        refreshDueAt: dueAt,
+      },
+    });
+    const channel = anActiveChannel({ id, tenant, name: `${name}-${index}`, oauthClient, region, grant });
+    const dated = { ...channel, requestedScopes: scope.split(' '), createdAt: at, updatedAt: at };
+    await world.store.channels.create(dated, aRecord('channel.add', { tenant, channel: id }));
+  }
 }
 
 export function accountOf(name: string, index: number): string {
