@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { startServerProcess } from '../../broker/store/embedded/server-process.ts';
 import { brokerEnvironment } from '../support/broker.ts';
+import { compiledModules } from '../support/compiled.ts';
 import { createOwnerBrowser } from '../support/owner-browser.ts';
 import { until } from '../support/poll.ts';
 import { useOwnPostgres } from '../support/postgres.ts';
@@ -15,7 +16,7 @@ import { atEnd } from '../support/scope.ts';
 import { migratedDatabase } from '../support/store.ts';
 import { useOwnVault } from '../support/vault.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
-import { owner, useWorld } from '../support/world.ts';
+import { owner, useWorld, type World } from '../support/world.ts';
 
 const brokerMain = join(import.meta.dirname, '../../broker/main.ts');
 const hour = 3_600_000;
@@ -25,17 +26,30 @@ async function kept(dataDirectory: string): Promise<readonly string[]> {
   return (await readdir(join(dataDirectory, 'received'))).filter((name) => !name.endsWith('.part'));
 }
 
+/** An hour later, lets the broker refresh, and does `during` while Google holds back its answer with the new tokens. */
+async function refreshDuring(world: World, during: () => Promise<void>): Promise<void> {
+  const held = world.google.faults.add({ fault: { kind: 'held' }, where: { endpoint: 'token' }, when: 'after' });
+  world.google.counts.reset();
+  world.google.advance(hour);
+  // Where its database goes away meanwhile, the look fails at once, and the refresh goes on.
+  const refreshed = world.broker.refreshDue().catch(() => undefined);
+  await world.google.counts.arrival({ endpoint: 'token' });
+  await during();
+  held.clear();
+  await refreshed;
+}
+
 async function startBrokerProcess(t: TestContext, env: Record<string, string>) {
   const broker = startServerProcess({
     name: 'the broker',
     command: process.execPath,
     args: [brokerMain, 'serve'],
-    env,
+    env: { ...compiledModules(), ...env },
     cwd: env.BROKER_DATA_DIR ?? '.',
     log: () => {},
   });
   atEnd(t, () => broker.stop());
-  await broker.line(/"msg":"broker serves"/, 20_000);
+  await broker.line(/"msg":"broker serves"/, 60_000);
   return broker;
 }
 
@@ -53,10 +67,11 @@ test('PostgreSQL and then the broker are killed between Google’s answer and ou
   const request = await browser.start(`${publicUrl}${new URL(consentLink).pathname}`);
   const callback = await world.google.consent(request, { account: owner.account });
   world.google.counts.reset();
-  world.google.faults.add({ fault: { kind: 'latency', ms: 1_000 }, where: { endpoint: 'token' }, when: 'after' });
+  const held = world.google.faults.add({ fault: { kind: 'held' }, where: { endpoint: 'token' }, when: 'after' });
   const answer = browser.open(callback).catch(() => 'the broker is gone');
   await world.google.counts.arrival({ endpoint: 'token' });
   await postgres.halt();
+  held.clear();
   await until('the token is on disk', async () => (await kept(dataDirectory)).length === 1);
   assert.ok(killed.pid);
   process.kill(killed.pid, 'SIGKILL');
@@ -65,7 +80,7 @@ test('PostgreSQL and then the broker are killed between Google’s answer and ou
   await postgres.start();
   assert.equal((await world.channel(id)).state, 'pending_consent');
   await startBrokerProcess(t, environment);
-  await until('the channel is active', async () => (await world.channel(id)).state === 'active', 30_000);
+  await until('the channel is active', async () => (await world.channel(id)).state === 'active');
   assert.deepEqual(await readdir(join(dataDirectory, 'received')), []);
   const records = await world.store.audit.list({ channel: id, limit: 20 });
   const received = records.filter(({ action }) => action === 'consent.receive');
@@ -84,14 +99,8 @@ test('PostgreSQL is gone when a refresh brings a new refresh token: the new one 
   });
   const id = await world.connectedChannel();
   const first = (await world.channel(id)).grant?.refreshTokenHash;
-  world.google.faults.add({ fault: { kind: 'latency', ms: 1_000 }, where: { endpoint: 'token' }, when: 'after' });
-  world.google.counts.reset();
-  world.google.advance(hour);
-  const refreshed = world.broker.refreshDue();
-  await world.google.counts.arrival({ endpoint: 'token' });
-  await postgres.halt();
-  await refreshed.catch(() => undefined);
-  assert.equal((await kept(world.broker.dataDirectory)).length, 1);
+  await refreshDuring(world, () => postgres.halt());
+  await until('the new token is on disk', async () => (await kept(world.broker.dataDirectory)).length === 1);
 
   await postgres.start();
   await until('the new token is stored', async () => (await world.channel(id)).grant?.refreshTokenHash !== first);
@@ -111,13 +120,7 @@ test('Vault is sealed when a refresh brings a new refresh token: it is asked for
   });
   const id = await world.connectedChannel();
   const first = (await world.channel(id)).grant?.refreshTokenHash;
-  world.google.faults.add({ fault: { kind: 'latency', ms: 1_000 }, where: { endpoint: 'token' }, when: 'after' });
-  world.google.counts.reset();
-  world.google.advance(hour);
-  const refreshed = world.broker.refreshDue();
-  await world.google.counts.arrival({ endpoint: 'token' });
-  await server.seal();
-  await refreshed;
+  await refreshDuring(world, () => server.seal());
   assert.equal((await world.channel(id)).grant?.refreshTokenHash, first);
   world.google.counts.reset();
   world.google.advance(hour);
@@ -158,13 +161,8 @@ test('while a newer refresh token cannot be stored, the one that it replaced is 
   const databaseUrl = await migratedDatabase(postgres.url('postgres'));
   const world = await useWorld(t, { databaseUrl, client: { rotateRefreshTokens: true } });
   const id = await world.connectedChannel();
-  world.google.faults.add({ fault: { kind: 'latency', ms: 1_000 }, where: { endpoint: 'token' }, when: 'after' });
-  world.google.counts.reset();
-  world.google.advance(hour);
-  const refreshed = world.broker.refreshDue();
-  await world.google.counts.arrival({ endpoint: 'token' });
-  await postgres.halt();
-  await refreshed.catch(() => undefined);
+  await refreshDuring(world, () => postgres.halt());
+  await until('the new token is on disk', async () => (await kept(world.broker.dataDirectory)).length === 1);
   const [name = ''] = await kept(world.broker.dataDirectory);
   const file = join(world.broker.dataDirectory, 'received', name);
   const text = await readFile(file, 'utf8');
