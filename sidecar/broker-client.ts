@@ -7,11 +7,12 @@
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { fromTimestamp, type GetAccessTokenRequest } from '../proto/load.ts';
 import { type BrokerConnection, createBrokerConnector, type SubscriptionListener } from './broker-connection.ts';
-import { sidecarError } from './errors.ts';
+import { SidecarError, sidecarError } from './errors.ts';
 import type { WorkloadSvid } from './svid-issuer.ts';
 
 /** Google's clients give up after 3 s. */
 const DEADLINE_MS = 2_000;
+const NEAR_ITS_END_MS = 60_000;
 
 /** An access token as the broker released it. */
 export interface ReleasedToken {
@@ -84,6 +85,10 @@ export function createBrokerClient({ address, spiffeId, now }: BrokerClientOptio
     return current;
   };
 
+  /** The broker's clock decides, and a call takes its time: near its end, a certificate is refused for no other reason. */
+  const isItsEnd = (error: unknown, { notAfter }: BrokerConnection) =>
+    error instanceof SidecarError && error.code === 'UNAUTHENTICATED' && now() + NEAR_ITS_END_MS >= notAfter;
+
   return {
     use(svid) {
       close(candidate);
@@ -98,7 +103,11 @@ export function createBrokerClient({ address, spiffeId, now }: BrokerClientOptio
         });
     },
     async getAccessToken(request) {
-      const { expiresAt, accessToken, ...rest } = await inForce().getAccessToken(request, now() + DEADLINE_MS);
+      const connection = inForce();
+      const answer = await connection.getAccessToken(request, now() + DEADLINE_MS).catch((error: unknown) => {
+        throw isItsEnd(error, connection) ? sidecarError('IDENTITY_EXPIRED', { cause: error }) : error;
+      });
+      const { expiresAt, accessToken, ...rest } = answer;
       if (!accessToken || !expiresAt) throw sidecarError('BROKER_FAILING');
       return { ...rest, accessToken, expiresAt: fromTimestamp(expiresAt).getTime() };
     },
