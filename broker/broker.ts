@@ -20,6 +20,7 @@ import { createDatabasePresence } from './flow/database-presence.ts';
 import { createFlows } from './flow/flows.ts';
 import { createOAuthClientIncidents, type OAuthClientIncidents } from './flow/oauth-client-incidents.ts';
 import { createRecordInGroups, type RecordInGroups } from './flow/record-in-groups.ts';
+import type { RevokedCertificates } from './flow/revoked-certificates.ts';
 import { createServeRegions } from './flow/serve-regions.ts';
 import type { WatchChannels } from './flow/watch-channels.ts';
 import { createAuthorizationServer } from './google/authorization-server.ts';
@@ -27,7 +28,9 @@ import { createSecurityEventTokens } from './google/security-event-tokens.ts';
 import { createYouTube } from './google/youtube.ts';
 import { type BrokerIdentity, type BrokerIdentitySource, startBrokerIdentity } from './grpc/broker-identity.ts';
 import { createIdentifyPeer } from './grpc/peer.ts';
+import { createPeerCertificates } from './grpc/peer-certificate.ts';
 import { type GrpcServer, startGrpcServer } from './grpc/server.ts';
+import { identityRefusals } from './grpc/tls-refusal.ts';
 import { createTokenService } from './grpc/token-service.ts';
 import { createOperationsServer } from './http/operations.ts';
 import { createHttpServer } from './http/server.ts';
@@ -46,6 +49,7 @@ import { createDataKeys } from './vault/data-keys.ts';
 import { createDpopKeys } from './vault/dpop-keys.ts';
 import { appRoleLogin } from './vault/login.ts';
 import { createOAuthClientSecrets } from './vault/oauth-client-secrets.ts';
+import { createRevocationLists } from './vault/revocation-lists.ts';
 import { createCertificateAuthority } from './vault/server-certificate.ts';
 import { createSigningSecrets } from './vault/signing-secrets.ts';
 import { createTenantKeys } from './vault/tenant-keys.ts';
@@ -137,6 +141,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   let identity: BrokerIdentitySource | undefined;
   let watchChannels: Pick<WatchChannels, 'check'> | undefined;
   let checkpointer: AuditCheckpointer | undefined;
+  let revoked: Pick<RevokedCertificates, 'check'> | undefined;
   let incidents: OAuthClientIncidents | undefined;
   let opened: { store: Store; cache: AccessTokenCache; records: RecordInGroups } | undefined;
   const checkOpened = (check: (parts: NonNullable<typeof opened>) => Promise<void>) => async () => {
@@ -159,6 +164,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
         },
       },
       audit: { needed: false, check: async () => checkpointer?.check() },
+      revocations: { needed: config.crl.whenStale === 'refuse', check: async () => revoked?.check() },
       oauth_clients: { needed: false, check: async () => incidents?.check() },
       cache: { needed: false, check: checkOpened(({ cache }) => cache.check()) },
     },
@@ -397,6 +403,11 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
       if (isDown) log.warn({}, 'the notification service seems to be down: one message at a time tries it');
       else log.info({}, 'the notification service answers again');
     },
+    revocationLists: createRevocationLists({ vault, pki: config.vault.pkiMount, clock: identityClock }),
+    revocationSettings: config.crl,
+    onDenials: metrics.denials,
+    onRevocations: metrics.revokedCertificates,
+    onRevocationsUnknown: (err) => log.warn({ err }, 'Vault’s revocation lists cannot be fetched'),
     shredApprovals: config.shred.approvals,
     shredRequestTtlMs: config.shred.requestTtlMs,
   });
@@ -460,17 +471,42 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
   watchChannels = flows.watchChannels;
   closers.push(() => flows.followChanges.stop());
 
+  // Before anybody is let in.
+  await available('database', () => flows.denyList.load());
+  closers.push(() => flows.denyList.stop());
+  await flows.revokedCertificates
+    .look()
+    .catch((err) => log.warn({ err }, 'Vault’s revocation lists cannot be fetched'));
+  flows.revokedCertificates.start();
+  closers.push(() => flows.revokedCertificates.stop());
+  revoked = flows.revokedCertificates;
+  metrics.revocationLists(flows.revokedCertificates);
+
+  const certificates = createPeerCertificates();
+  const identifyPeer = createIdentifyPeer({
+    certificates,
+    shutOut: flows.shutOut,
+    trustDomain: config.trustDomain,
+    clock: identityClock,
+    newRequestId,
+  });
   grpc = await startGrpcServer({
     listen: config.grpc.listen,
     identity: identity.current(),
+    certificates,
+    identifyPeer,
+    onRefused(refusal, ip) {
+      metrics.connectionRefused(refusal);
+      if (!identityRefusals.has(refusal)) return;
+      flows.recordDeniedIdentity({ ip, requestId: newRequestId(), detail: refusal }).catch(onFault);
+    },
+    isOver: ({ spiffeId, serial, notAfter }) =>
+      notAfter <= identityClock.now().getTime() || flows.shutOut.refusalOf({ spiffeId, serial }) !== undefined,
     tokenService: createTokenService({
-      identifyPeer: createIdentifyPeer({
-        trustDomain: config.trustDomain,
-        clock: identityClock,
-        newRequestId,
-      }),
+      identifyPeer,
       getAccessToken: flows.getAccessToken,
       watchChannels: flows.watchChannels,
+      shutOut: flows.shutOut,
       identityClock,
       recordLogin: flows.recordLogin,
       recordDeniedIdentity: flows.recordDeniedIdentity,
@@ -480,6 +516,7 @@ async function open(config: Config, deps: BrokerDeps, closers: (() => unknown)[]
       onFault,
     }),
   });
+  metrics.connections(grpc.connections);
   closers.push(() => grpc?.stop(drainMs));
   // Before the server waits for its calls: a subscription does not end by itself.
   closers.push(() => flows.watchChannels.stop());

@@ -179,6 +179,35 @@ export const errorTable = {
     sentence: 'The channel owner or the access rule has not granted a scope that was asked for.',
     next: 'Ask for fewer scopes, or have the owner consent to them.',
   },
+  TOKEN_TOO_WIDE: {
+    http: 403,
+    grpc: 'PERMISSION_DENIED',
+    retry: false,
+    sentence:
+      'The access rule allows fewer scopes than the owner granted, and every token of the channel opens all of those.',
+    next: 'An admin of the tenant allows the workload the other scopes, too, or agrees to the wider token: `broker workload allow … --accept-wider-token`.',
+  },
+  WORKLOAD_DENIED: {
+    http: 403,
+    grpc: 'PERMISSION_DENIED',
+    retry: false,
+    sentence: 'This workload, or this certificate of it, is shut out.',
+    next: 'Ask the operators of the broker why; `broker workload undeny` lets it in again.',
+  },
+  CERTIFICATE_REVOKED: {
+    http: 403,
+    grpc: 'UNAUTHENTICATED',
+    retry: false,
+    sentence: 'The certificate of this workload has been revoked.',
+    next: 'Ask the operators of Vault why. Where the workload may still log in there, its sidecar gets a new certificate when it is restarted.',
+  },
+  REVOCATIONS_UNKNOWN: {
+    http: 503,
+    grpc: 'UNAVAILABLE',
+    retry: true,
+    sentence: 'It is not known at the moment which workloads and certificates are shut out, so none is let in.',
+    next: 'Try again in a while; the operators see in /readyz of the broker what is missing.',
+  },
   CONSENT_PENDING: {
     http: 403,
     grpc: 'FAILED_PRECONDITION',

@@ -23,6 +23,7 @@ export type * from './ports/spool.ts';
 export type * from './ports/store.ts';
 export type * from './ports/tenant-keys.ts';
 export type * from './ports/vault.ts';
+export type * from './ports/workload-rules.ts';
 
 export interface Clock {
   now(): Date;

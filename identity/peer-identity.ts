@@ -11,9 +11,11 @@ export interface PeerIdentity {
   /** As Vault and OpenBao write it: `1a:2b:…`. */
   readonly serial: string;
   /**
-   * From this instant on the certificate is not accepted, in milliseconds since 1970: a number, because it is
-   * compared on every call (an open connection outlives its certificate).
+   * From the first of these instants on the certificate is accepted, from the second on it is not any more, in
+   * milliseconds since 1970: numbers, because they are compared on every call (an open connection outlives its
+   * certificate).
    */
+  readonly notBefore: number;
   readonly notAfter: number;
 }
 
@@ -25,6 +27,6 @@ export interface PeerIdentity {
  * @throws SvidError when the certificate is no SVID: for example not exactly one URI name.
  */
 export function readPeerIdentity(der: Uint8Array): PeerIdentity {
-  const { spiffeId, serial, notAfter } = readSvid(der);
-  return { spiffeId, serial, notAfter: notAfter.getTime() };
+  const { spiffeId, serial, notBefore, notAfter } = readSvid(der);
+  return { spiffeId, serial, notBefore: notBefore.getTime(), notAfter: notAfter.getTime() };
 }

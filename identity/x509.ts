@@ -9,7 +9,9 @@ import {
   Pkcs10CertificateRequestGenerator,
   SubjectAlternativeNameExtension,
   X509Certificate,
+  X509Crl,
 } from '@peculiar/x509';
+import { serialOf } from './serial.ts';
 
 /** What a certificate says of itself; nothing here has been verified. */
 export interface CertificateFacts {
@@ -48,7 +50,7 @@ export function readCertificate(certificate: Uint8Array | string): CertificateFa
   const keyUsage = parsed.getExtension(KeyUsagesExtension);
   return {
     uris: (names?.names.items ?? []).filter((name) => name.type === 'url').map((name) => name.value),
-    serial: (parsed.serialNumber.match(/../g) ?? []).join(':').toLowerCase(),
+    serial: serialOf(parsed.serialNumber),
     notBefore: parsed.notBefore,
     notAfter: parsed.notAfter,
     subjectIsEmpty: parsed.subject === '',
@@ -63,6 +65,35 @@ export function readCertificate(certificate: Uint8Array | string): CertificateFa
         }
       : undefined,
     extendedKeyUsage: parsed.getExtension(ExtendedKeyUsageExtension)?.usages.map(String),
+  };
+}
+
+/** What a certificate revocation list says (RFC 5280, section 5). */
+export interface CrlFacts {
+  readonly thisUpdate: Date;
+  /** Undefined where it does not say when the next one comes. */
+  readonly nextUpdate: Date | undefined;
+  /** As `CertificateFacts.serial`. */
+  readonly serials: readonly string[];
+  /** Tells whether the authority has signed it. */
+  isSignedBy(certificatePem: string): Promise<boolean>;
+}
+
+/**
+ * Reads one certificate revocation list. Costs a parse of every entry.
+ *
+ * @throws Error when it is not one.
+ */
+export function readCrl(pem: string): CrlFacts {
+  const crl = new X509Crl(pem);
+  return {
+    thisUpdate: crl.thisUpdate,
+    nextUpdate: crl.nextUpdate,
+    serials: crl.entries.map(({ serialNumber }) => serialOf(serialNumber)),
+    async isSignedBy(certificatePem) {
+      const issuer = new X509Certificate(certificatePem);
+      return issuer.subject === crl.issuer && (await crl.verify({ publicKey: issuer }));
+    },
   };
 }
 

@@ -102,6 +102,11 @@ path "${pki}/sign/broker" {
   capabilities = ["update"]
 }
 
+# Has the revocation lists made anew before they run out. It revokes nothing by that.
+path "${pki}/crl/rotate" {
+  capabilities = ["read"]
+}
+
 # Keeps its own token alive, and ends it when the broker stops. The default policy is not attached.
 path "auth/token/renew-self" {
   capabilities = ["update"]

@@ -10,14 +10,23 @@ const unitMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_00
 
 /** Reads `2026-03-01T12:00:00Z`, `2026-03-01T13:00:00+01:00`, or `90s`, `30m`, `2h`, `7d`, `2w` ago; answers ISO 8601 in UTC. */
 export function readInstant(option: string, text: string, now: Date): string {
+  return read(option, text, (ms) => now.getTime() - ms, 'how long ago: 30m, 2h, 7d');
+}
+
+/** The same of what is to come: `90d` from now. */
+export function readEnd(option: string, text: string, now: Date): string {
+  return read(option, text, (ms) => now.getTime() + ms, 'how long from now: 12h, 90d');
+}
+
+function read(option: string, text: string, reckon: (ms: number) => number, orElse: string): string {
   const [, count, unit] = /^(\d{1,6})([smhdw])$/.exec(text) ?? [];
-  if (count !== undefined) {
-    return new Date(now.getTime() - Number(count) * unitMs[unit as keyof typeof unitMs]).toISOString();
-  }
-  if (zoned.safeParse(text).success) return new Date(text).toISOString();
+  if (count !== undefined) return new Date(reckon(Number(count) * unitMs[unit as keyof typeof unitMs])).toISOString();
+  // Seconds may be left out.
+  const instant = text.replace(/(T\d\d:\d\d)(?=Z|[+-]\d)/, '$1:00');
+  if (zoned.safeParse(instant).success) return new Date(instant).toISOString();
   throw new CliError(`${option}: "${text}" is not an instant with a time zone.`, {
     exitCode: exitCodes.usage,
-    hints: ['Write 2026-03-01T12:00:00Z, 2026-03-01T13:00:00+01:00, or how long ago: 30m, 2h, 7d.'],
+    hints: [`Write 2026-03-01T12:00:00Z, 2026-03-01T13:00:00+01:00, or ${orElse}.`],
   });
 }
 

@@ -349,6 +349,26 @@ export const brokerSettings = z.object({
       { default: '10000' },
     ),
   }),
+  crl: z.object({
+    pollMs: setting(
+      'BROKER_CRL_POLL_INTERVAL',
+      is.duration,
+      'How often Vault’s certificate revocation lists are fetched: so long a revoked certificate is served at most, while Vault rebuilds its lists at once (its default, `auto_rebuild=false`). `broker workload deny` takes effect within a second.',
+      { default: '10s' },
+    ),
+    staleAfterMs: setting(
+      'BROKER_CRL_STALE_AFTER',
+      is.duration,
+      'How long these lists count as fresh when they cannot be fetched. /readyz says `degraded` after that.',
+      { default: '5m' },
+    ),
+    whenStale: setting(
+      'BROKER_CRL_WHEN_STALE',
+      is.oneOf('serve', 'refuse'),
+      'What is done when they are stale: `serve` on by what was known last, so that Vault may be away while issued tokens are served; `refuse` everybody. With `serve` a certificate that was revoked meanwhile is served to its end, an hour at most, unless it is denied (docs/decisions/0017).',
+      { default: 'serve' },
+    ),
+  }),
   keys: z.object({
     pollIntervalMs: setting(
       'BROKER_KEY_POLL_INTERVAL',

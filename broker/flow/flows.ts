@@ -15,6 +15,7 @@ import type {
   OAuthClientSecrets,
   RateLimits,
   RefreshTokenSpool,
+  RevocationLists,
   SecurityEventTokens,
   SigningSecrets,
   Store,
@@ -35,6 +36,8 @@ import { createContinueShreds } from './continue-shreds.ts';
 import { createCreateTenant } from './create-tenant.ts';
 import type { DatabasePresence } from './database-presence.ts';
 import { createDeliverNotification, type DeliverDeps } from './deliver-notification.ts';
+import { createDenyList } from './deny-list.ts';
+import { createDenyWorkload } from './deny-workload.ts';
 import { createExportAudit } from './export-audit.ts';
 import { createFailConsent } from './fail-consent.ts';
 import { createFinishConsents } from './finish-consents.ts';
@@ -48,6 +51,7 @@ import { createListReplicas } from './list-replicas.ts';
 import { createListTenants } from './list-tenants.ts';
 import { createLookUpReadable } from './look-up-readable.ts';
 import { createManageNotifications } from './manage-notifications.ts';
+import { createManageWorkloads } from './manage-workloads.ts';
 import { createNoteUse } from './note-use.ts';
 import { createNotificationLoop } from './notification-loop.ts';
 import type { OAuthClientIncidents } from './oauth-client-incidents.ts';
@@ -65,6 +69,7 @@ import { createRefreshFlights } from './refresh-flights.ts';
 import { createRevokeByOwner } from './revoke-by-owner.ts';
 import { createRevokeChannel } from './revoke-channel.ts';
 import { createRevokeGrant } from './revoke-grant.ts';
+import { createRevokedCertificates, type RevocationSettings } from './revoked-certificates.ts';
 import {
   createRetireClientSecrets,
   createRotateClientSecret,
@@ -76,6 +81,7 @@ import { createSettleInGroups } from './settle-in-groups.ts';
 import { createShowChannel } from './show-channel.ts';
 import { createShowOAuthClient } from './show-oauth-client.ts';
 import { createShredTenant } from './shred-tenant.ts';
+import { createShutOut } from './shut-out.ts';
 import { createStoreSpooledTokens } from './store-spooled-tokens.ts';
 import { createSuspendChannel } from './suspend-channel.ts';
 import { createTellExpiring } from './tell-expiring.ts';
@@ -154,6 +160,13 @@ export interface FlowDeps {
   readonly onDelivery: DeliverDeps['onDelivery'];
   /** Told when the receiver seems to be down, and when it answers again. */
   readonly onReceiver: (isDown: boolean) => void;
+  readonly revocationLists: RevocationLists;
+  readonly revocationSettings: RevocationSettings;
+  /** Told how many are shut out of everything, and how many certificates are revoked. */
+  readonly onDenials: (subjects: number) => void;
+  readonly onRevocations: (certificates: number) => void;
+  /** Told when revocation lists cannot be fetched. */
+  readonly onRevocationsUnknown: (error: unknown) => void;
   readonly shredApprovals: number;
   readonly shredRequestTtlMs: number;
 }
@@ -226,6 +239,26 @@ export function createFlows(raw: FlowDeps) {
 
   const tenantKeys = createTenantKeyFlows(deps);
 
+  const denyList = createDenyList({
+    ...deps,
+    onChange(subjects) {
+      given.onDenials(subjects);
+      shutOut.changed();
+    },
+  });
+  const revokedCertificates = createRevokedCertificates({
+    ...deps,
+    lists: given.revocationLists,
+    settings: given.revocationSettings,
+    clock: given.identityClock,
+    onChange(certificates) {
+      given.onRevocations(certificates);
+      shutOut.changed();
+    },
+    onFault: given.onRevocationsUnknown,
+  });
+  const shutOut = createShutOut({ denyList, revoked: revokedCertificates });
+
   return {
     createTenant: createCreateTenant(deps),
     listTenants: createListTenants(deps),
@@ -248,6 +281,11 @@ export function createFlows(raw: FlowDeps) {
     listChannels: createListChannels(deps),
     showChannel: createShowChannel(deps),
     allowWorkload: createAllowWorkload(deps),
+    manageWorkloads: createManageWorkloads({ ...deps, listChannels: createListChannels(deps) }),
+    denyWorkload: createDenyWorkload(deps),
+    denyList,
+    revokedCertificates,
+    shutOut,
     suspendChannel: createSuspendChannel({ ...deps, onActive: () => scheduler.wake() }),
     revokeChannel: createRevokeChannel({ ...deps, wakeRevocations: revocations.wake }),
     revokeByOwner: createRevokeByOwner({ ...deps, wakeRevocations: revocations.wake }),
@@ -271,6 +309,7 @@ export function createFlows(raw: FlowDeps) {
     followChanges: createFollowChanges({
       ...deps,
       watchChannels,
+      denialsChanged: denyList.changed,
       forget: (channel) => {
         lookUpReadable.forget(channel);
         refreshChannel.changed(channel);

@@ -20,6 +20,8 @@ export function createFollowChanges(deps: {
   store: Store;
   cache: AccessTokenCache;
   watchChannels: WatchChannels;
+  /** Told that others are shut out. */
+  denialsChanged: () => void;
   /** Forgets what is remembered of a channel, or of all where none is named. */
   forget: (channel?: string) => void;
   randomFraction: () => number;
@@ -69,7 +71,9 @@ export function createFollowChanges(deps: {
       watchChannels.hearing(false);
       const listener = {
         changed,
+        denialsChanged: deps.denialsChanged,
         lookAgain() {
+          deps.denialsChanged();
           forget();
           watchChannels.everythingChanged();
         },

@@ -14,9 +14,11 @@ import { releaseVerdict } from '../domain/release.ts';
 import { missingScopes } from '../domain/scope.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { BucketRules } from '../domain/token-bucket.ts';
+import { permissionOf, usableScopes } from '../domain/workload-rule.ts';
 import { asBrokerError, BrokerError } from '../errors.ts';
 import type { AccessTokenCache, CachedToken, Clock, RateLimits, ReadableGrant, Store } from '../ports.ts';
 import type { Authorize } from './authorize.ts';
+import { isUnavailable } from './database-presence.ts';
 import { invalid } from './input.ts';
 import type { LookUpReadable } from './look-up-readable.ts';
 import type { RefreshChannel } from './refresh-channel.ts';
@@ -54,6 +56,8 @@ export interface ReleasedToken {
 interface Decided {
   readonly tenant: string;
   readonly grant: ReadableGrant;
+  /** Those granted that the workload may ask for. */
+  readonly scopes: readonly string[];
   /** When the database said so, where it does not answer now. */
   readonly rememberedFrom: Date | undefined;
 }
@@ -61,7 +65,8 @@ interface Decided {
 interface Found {
   readonly token: CachedToken;
   readonly source: 'cache' | 'refresh' | 'cache-while-refreshing' | 'cache-despite-failure';
-  readonly rememberedFrom: Date | undefined;
+  /** What it rests on in the end. */
+  readonly decision: Decided;
   /** Whether the caller said that Google refused the very token that was in the cache. */
   readonly wasRejected: boolean;
 }
@@ -89,11 +94,11 @@ export function createGetAccessToken(deps: {
     if (!/^([0-9a-f]{64})?$/.test(request.rejectedTokenSha256 ?? ''))
       throw invalid('rejected_token_sha256: not a SHA-256 in lower-case hexadecimal');
     if (!isChannelId(request.channel)) throw invalid('channel_id: not the id of a channel (ch_ and 26 characters)');
-    const decision = await decide(caller, request);
+    const first = await decide(caller, request);
     onUsed(request.channel);
 
-    const { token, source, rememberedFrom, wasRejected } = await find(caller, request, decision);
-    const { tenant, grant } = decision;
+    const { token, source, decision, wasRejected } = await find(caller, request, first);
+    const { tenant, grant, rememberedFrom } = decision;
     const facts = {
       accessToken: fingerprint(token.accessToken.reveal()),
       expiresAt: token.expiresAt.toISOString(),
@@ -105,7 +110,8 @@ export function createGetAccessToken(deps: {
     };
     const target = { tenant, channel: request.channel };
     await store.audit.append(auditRecord(clock.now(), caller, 'token.release', 'ok', target, facts));
-    const { scopes, youtubeChannelId, generation } = grant;
+    const { youtubeChannelId, generation } = grant;
+    const { scopes } = decision;
     return { accessToken: token.accessToken, expiresAt: token.expiresAt, scopes, youtubeChannelId, generation };
   };
 
@@ -116,14 +122,31 @@ export function createGetAccessToken(deps: {
     const refuse = (code: Parameters<Authorize['refuse']>[2], detail: string) =>
       authorize.refuse(caller, 'token.release', code, target, detail);
 
-    const standing = channel && { ...channel, hasGrant: channel.grant !== undefined };
-    const refusal = releaseVerdict(standing, channel?.allowed === true);
+    const permission = channel && permissionOf(channel.rules, clock.now());
+    const standing = channel && { ...channel, grantedScopes: channel.grant?.scopes };
+    const refusal = releaseVerdict(standing, permission);
     if (!channel) return refuse(refusal ?? 'ACCESS_DENIED', 'unknown channel');
-    if (refusal) return refuse(refusal, channel.allowed ? `state ${channel.state}` : 'workload has no access');
+    if (!permission) return refuse(refusal ?? 'ACCESS_DENIED', 'workload has no access');
+    if (refusal)
+      return refuse(refusal, refusal === 'TOKEN_TOO_WIDE' ? 'grant wider than the rule' : `state ${channel.state}`);
     if (!channel.grant) return refuse('CONSENT_PENDING', 'no grant');
-    const missing = missingScopes(request.scopes, channel.grant.scopes);
+    const scopes = usableScopes(channel.grant.scopes, permission);
+    const missing = missingScopes(request.scopes, scopes);
     if (missing.length > 0) return refuse('SCOPE_NOT_GRANTED', `not granted: ${missing.join(' ')}`);
-    return { tenant: channel.tenant, grant: channel.grant, rememberedFrom };
+    return { tenant: channel.tenant, grant: channel.grant, scopes, rememberedFrom };
+  }
+
+  /**
+   * A refresh takes some time: channel or rule may have been taken away meanwhile. The generation stays that of before: a
+   * newer one is told to subscribers, and what was released of this one is void then.
+   */
+  async function decideAgain(caller: Workload, request: AccessTokenRequest, before: Decided): Promise<Decided> {
+    try {
+      return { ...(await decide(caller, request)), grant: before.grant };
+    } catch (error) {
+      if (!isUnavailable(error)) throw error;
+      return before;
+    }
   }
 
   /** A worker that wants another token than everybody else is content with is heard so often in a minute and no more. */
@@ -133,11 +156,8 @@ export function createGetAccessToken(deps: {
     throw new BrokerError('RATE_LIMITED', { detail: 'forced refreshes', retryAfter: Math.ceil(waitMs / 1_000) });
   }
 
-  async function find(
-    caller: Workload,
-    request: AccessTokenRequest,
-    { tenant, grant, rememberedFrom }: Decided,
-  ): Promise<Found> {
+  async function find(caller: Workload, request: AccessTokenRequest, decision: Decided): Promise<Found> {
+    const { tenant, grant, rememberedFrom } = decision;
     const { accessTokenCacheKey: key, tokenExpiresAt } = grant;
     const cached = key === undefined ? undefined : await cache.get(tenant, key, tokenExpiresAt);
     const now = clock.now();
@@ -149,7 +169,7 @@ export function createGetAccessToken(deps: {
       sha256(cached.accessToken.reveal()) === request.rejectedTokenSha256;
     const isFresh =
       cached && isFreshEnough({ expiresAt: cached.expiresAt, refreshedAt: grant.refreshedAt }, now, wanted);
-    if (isFresh && !wasRejected) return { token: cached, source: 'cache', rememberedFrom, wasRejected };
+    if (isFresh && !wasRejected) return { token: cached, source: 'cache', decision, wasRejected };
     const isUsable = () =>
       cached !== undefined && cached.expiresAt.getTime() - clock.now().getTime() >= leastUsefulSeconds * 1000;
     try {
@@ -159,8 +179,7 @@ export function createGetAccessToken(deps: {
       if (rememberedFrom) throw new BrokerError('STORE_UNAVAILABLE', { detail: 'nothing is refreshed without it' });
       const token = await refresh(caller, request, isUsable());
       // The channel, or the access to it, may have ended since: by a security event, or while the grant was being proven.
-      await decide(caller, request);
-      return { token, source: 'refresh', rememberedFrom, wasRejected };
+      return { token, source: 'refresh', decision: await decideAgain(caller, request, decision), wasRejected };
     } catch (error) {
       const { code, row } = asBrokerError(error);
       if (!cached || !isUsable() || !row.retry) throw error;
@@ -168,7 +187,7 @@ export function createGetAccessToken(deps: {
       const still = await decide(caller, request);
       if (still.grant.generation !== grant.generation) throw error;
       const source = code === 'REFRESH_IN_PROGRESS' ? 'cache-while-refreshing' : 'cache-despite-failure';
-      return { token: cached, source, rememberedFrom: still.rememberedFrom, wasRejected };
+      return { token: cached, source, decision: still, wasRejected };
     }
   }
 

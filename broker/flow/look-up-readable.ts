@@ -8,6 +8,7 @@
  * one token's life. A token that was released just before the end is as usable (docs/decisions).
  */
 import { releaseRefusal } from '../domain/channel.ts';
+import { permissionOf } from '../domain/workload-rule.ts';
 import { BrokerError } from '../errors.ts';
 import type { Clock, ReadableChannel, Store } from '../ports.ts';
 import { type DatabasePresence, isUnavailable } from './database-presence.ts';
@@ -59,7 +60,7 @@ export function createLookUpReadable(deps: {
 
   function remember(spiffeId: string, id: string, channel: ReadableChannel | undefined, from: Date): void {
     drop(spiffeId, id);
-    if (!channel?.allowed || !channel.grant || releaseRefusal(channel)) return;
+    if (!channel?.grant || !isAllowed(channel) || releaseRefusal(channel)) return;
     const readers = memory.get(id) ?? new Map<string, Remembered>();
     readers.set(spiffeId, { channel, from });
     memory.delete(id);
@@ -94,6 +95,11 @@ export function createLookUpReadable(deps: {
     for (const { reader, channel } of readers.slice(0, mostReadAgain)) find(reader, channel).catch(() => {});
   }
 
+  /** A rule that is remembered ends at its time as any other. */
+  function isAllowed({ rules }: ReadableChannel): boolean {
+    return permissionOf(rules, clock.now()) !== undefined;
+  }
+
   function recall(spiffeId: string, id: string): Decision | undefined {
     const known = memory.get(id)?.get(spiffeId);
     const ends = known?.channel.grant?.tokenExpiresAt;
@@ -110,7 +116,7 @@ export function createLookUpReadable(deps: {
         const from = clock.now();
         const channel = await ask({ spiffeId, channel: id });
         if (before === forgotten) remember(spiffeId, id, channel, from);
-        else if (!channel?.allowed || releaseRefusal(channel)) drop(spiffeId, id);
+        else if (!channel || !isAllowed(channel) || releaseRefusal(channel)) drop(spiffeId, id);
         return { channel, rememberedFrom: undefined };
       } catch (error) {
         if (!isUnavailable(error)) throw error;

@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../errors.ts';
 import type { Clock } from '../ports.ts';
 import type { RecordRefusals } from './record-refusals.ts';
 
@@ -5,11 +6,17 @@ import type { RecordRefusals } from './record-refusals.ts';
 export function createRecordDeniedIdentity(deps: { refusals: RecordRefusals; clock: Clock }) {
   const { refusals, clock } = deps;
 
-  return (attempt: { ip: string | undefined; requestId: string; detail: string }): Promise<void> =>
+  return (attempt: {
+    ip: string | undefined;
+    requestId: string;
+    detail: string;
+    /** UNAUTHENTICATED where it is left out. */
+    result?: ErrorCode | undefined;
+  }): Promise<void> =>
     refusals.record({
       at: clock.now(),
       action: 'identity.verify',
-      result: 'UNAUTHENTICATED',
+      result: attempt.result ?? 'UNAUTHENTICATED',
       callerKind: 'anonymous',
       caller: 'anonymous',
       ip: attempt.ip,

@@ -53,8 +53,9 @@ export function createRecordRefusals(deps: {
 
   return {
     async record(refusal) {
-      const own = `${refusal.action} ${sourceOf(refusal.ip)}`;
-      const key = windows.has(own) || windows.size < sourcesAtOnce ? own : `${refusal.action} many`;
+      const kind = `${refusal.action} ${refusal.result}`;
+      const own = `${kind} ${sourceOf(refusal.ip)}`;
+      const key = windows.has(own) || windows.size < sourcesAtOnce ? own : `${kind} many`;
       const window = windows.get(key);
       if (window) {
         window.count += 1;

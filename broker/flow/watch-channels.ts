@@ -7,8 +7,9 @@ import { auditRecord } from '../domain/audit-record.ts';
 import type { Workload } from '../domain/caller.ts';
 import { isChannelId } from '../domain/identifier.ts';
 import { releaseVerdict } from '../domain/release.ts';
+import { nextEnd, permissionOf, type RuleTerms } from '../domain/workload-rule.ts';
 import { BrokerError, type ErrorCode } from '../errors.ts';
-import type { Clock, Store } from '../ports.ts';
+import type { ChannelStanding, Clock, Store } from '../ports.ts';
 import { invalid } from './input.ts';
 
 const channelsPerWatch = 1_000;
@@ -19,6 +20,8 @@ const deniedAgainAfterMs = 10 * 60_000;
 const deniedRemembered = 10_000;
 /** After so long without hearing the database nobody is to believe that what was told last still holds. */
 const deafForMs = 10_000;
+/** A rule that ends is noticed within this time. */
+const lookAtEndsEveryMs = 500;
 const firstRetryMs = 200;
 const longestRetryMs = 5_000;
 
@@ -54,13 +57,18 @@ export interface WatchChannels {
   stop(): Promise<void>;
 }
 
+/** What is known of a channel for one watch; the rules are undefined before the first look. */
+interface Place {
+  standing?: ChannelStanding | undefined;
+  rules?: readonly RuleTerms[];
+  /** As it was told, or is about to be. */
+  known?: WatchedChannel & { readonly tenant: string | undefined };
+}
+
 interface Watch {
   readonly caller: Workload;
   readonly watcher: Watcher;
-  readonly channels: ReadonlyMap<
-    string,
-    { known: (WatchedChannel & { readonly tenant: string | undefined }) | undefined }
-  >;
+  readonly channels: ReadonlyMap<string, Place>;
   told: boolean;
 }
 
@@ -79,9 +87,12 @@ export function createWatchChannels(deps: {
   const watches = new Set<Watch>();
   const watchesOf = new Map<string, Set<Watch>>();
   const stale = new Set<string>();
+  /** channel → when the first of its rules ends by which somebody watches it */
+  const endsOf = new Map<string, Date>();
   const deniedAt = new Map<string, number>();
   const stopping = new AbortController();
   let looking: Promise<void> | undefined;
+  let ending: Promise<void> | undefined;
   let turn = new AbortController();
   let deaf = false;
 
@@ -90,7 +101,9 @@ export function createWatchChannels(deps: {
     for (const channel of watch.channels.keys()) {
       const rest = watchesOf.get(channel);
       rest?.delete(watch);
-      if (rest?.size === 0) watchesOf.delete(channel);
+      if (rest?.size !== 0) continue;
+      watchesOf.delete(channel);
+      endsOf.delete(channel);
     }
     deps.onWatches(watches.size);
   }
@@ -132,23 +145,58 @@ export function createWatchChannels(deps: {
       store.workloadAccess.listFor(spiffeIds, ids),
     ]);
     const standing = new Map(standings.map((row) => [row.id, row]));
-    const allowed = new Set(accesses.map((access) => `${access.spiffeId} ${access.channel}`));
+    const rules = Map.groupBy(accesses, (access) => `${access.spiffeId} ${access.channel}`);
     for (const watch of concerned) {
-      if (!watches.has(watch)) continue;
-      let news = !watch.told;
       for (const channel of channels) {
         const place = watch.channels.get(channel);
         if (!place) continue;
-        const found = standing.get(channel);
-        const refusal = isChannelId(channel)
-          ? releaseVerdict(found, allowed.has(`${watch.caller.spiffeId} ${channel}`))
-          : 'INVALID_REQUEST';
-        const generation = refusal === 'ACCESS_DENIED' ? 0 : (found?.generation ?? 0);
-        news ||= place.known?.refusal !== refusal || place.known?.generation !== generation;
-        place.known = { channel, refusal, generation, tenant: found?.tenant };
+        place.standing = standing.get(channel);
+        place.rules = rules.get(`${watch.caller.spiffeId} ${channel}`) ?? [];
       }
-      if (news) await tell(watch);
+      await judge(watch, channels);
     }
+  }
+
+  /** Tells a watch what has become of these channels by what is known of them now. */
+  async function judge(watch: Watch, channels: readonly string[]): Promise<void> {
+    if (!watches.has(watch)) return;
+    const now = clock.now();
+    let news = !watch.told;
+    for (const channel of channels) {
+      const place = watch.channels.get(channel);
+      if (!place?.rules) continue;
+      const { standing, rules } = place;
+      const refusal = isChannelId(channel) ? releaseVerdict(standing, permissionOf(rules, now)) : 'INVALID_REQUEST';
+      const generation = refusal === 'ACCESS_DENIED' ? 0 : (standing?.generation ?? 0);
+      news ||= place.known?.refusal !== refusal || place.known?.generation !== generation;
+      place.known = { channel, refusal, generation, tenant: standing?.tenant };
+      noteEnd(channel, nextEnd(rules, now));
+    }
+    if (news) await tell(watch);
+  }
+
+  function noteEnd(channel: string, end: Date | undefined): void {
+    const known = endsOf.get(channel);
+    if (!end || (known && known <= end)) return;
+    endsOf.set(channel, end);
+    ending ??= judgeAtEnds();
+  }
+
+  /**
+   * Judges channels again when rules end, without the database: the end was known before. Asks the clock and sets no timer
+   * for the end, since clocks are set anew and machines sleep.
+   */
+  async function judgeAtEnds(): Promise<void> {
+    while (endsOf.size > 0 && !stopping.signal.aborted) {
+      await sleep(lookAtEndsEveryMs, stopping.signal);
+      const now = clock.now();
+      for (const [channel, end] of endsOf) {
+        if (now < end) continue;
+        endsOf.delete(channel);
+        for (const watch of watchesOf.get(channel) ?? []) await judge(watch, [channel]).catch(deps.onFault);
+      }
+    }
+    ending = undefined;
   }
 
   async function tell(watch: Watch): Promise<void> {
@@ -196,7 +244,7 @@ export function createWatchChannels(deps: {
       if (own >= watchesPerWorkload) {
         throw new BrokerError('RATE_LIMITED', { detail: `${own} subscriptions of one workload`, retryAfter: 30 });
       }
-      const places = new Map([...wanted].map((channel) => [channel, { known: undefined }]));
+      const places = new Map([...wanted].map((channel): [string, Place] => [channel, {}]));
       const watch: Watch = { caller, watcher, channels: places, told: false };
       watches.add(watch);
       for (const channel of wanted) {
@@ -238,7 +286,7 @@ export function createWatchChannels(deps: {
     async stop() {
       stopping.abort();
       for (const watch of watches) end(watch, undefined);
-      await looking;
+      await Promise.all([looking, ending]);
     },
   };
 }

@@ -1,12 +1,12 @@
 /** Lets a call in: who makes it, and that they are on record. */
-import { asBrokerError, type BrokerError } from '../errors.ts';
+import { asBrokerError, type BrokerError, type ErrorCode } from '../errors.ts';
 import type { RecordLogin } from '../flow/record-login.ts';
 import { hostOf, type IdentifyPeer, type Peer, type PeerCall } from './peer.ts';
 
 export interface Admission {
-  /** Throws UNAUTHENTICATED, AUDIT_UNAVAILABLE. */
+  /** Throws what `IdentifyPeer` throws, AUDIT_UNAVAILABLE. */
   admit(call: PeerCall): Promise<Peer>;
-  /** Looks again, without a record of it. Throws UNAUTHENTICATED. */
+  /** Looks again, without a record of it. */
   readonly identify: IdentifyPeer;
   /** Puts a peer that could not prove who it is on record. */
   recordDenied(call: PeerCall, refusal: BrokerError): Promise<void>;
@@ -20,6 +20,7 @@ export interface AdmissionDeps {
     ip: string | undefined;
     requestId: string;
     detail: string;
+    result: ErrorCode;
   }) => Promise<void>;
   readonly newRequestId: () => string;
 }
@@ -30,6 +31,7 @@ export function createAdmission(deps: AdmissionDeps): Admission {
       ip: hostOf(call.getPeer()),
       requestId: deps.newRequestId(),
       detail: refusal.detail ?? refusal.code,
+      result: refusal.code,
     });
 
   async function identified(call: PeerCall): Promise<Peer> {

@@ -1,15 +1,16 @@
 /**
- * Who calls: the one SPIFFE ID in the client certificate, asked anew on every call, because an open connection outlives
- * both the certificate's end and the connection's handshake. TLS has verified the chain; the name and the dates are
- * checked here.
+ * Who calls: the one SPIFFE ID in the client certificate, asked anew on every call, because an open connection outlives the
+ * certificate's end, its revocation, and the workload's standing. TLS has verified the chain when the connection was made; the
+ * name, the dates, and who is shut out are checked here. It all comes from memory.
  */
 import type { ServerUnaryCall } from '@grpc/grpc-js';
-import { type PeerIdentity, readPeerIdentity } from '../../identity/peer-identity.ts';
 import { isMemberOf } from '../../identity/spiffe-id.ts';
 import { SvidError } from '../../identity/svid.ts';
 import type { Workload } from '../domain/caller.ts';
 import { BrokerError } from '../errors.ts';
+import type { ShutOut } from '../flow/shut-out.ts';
 import type { Clock } from '../ports.ts';
+import type { PeerCertificates } from './peer-certificate.ts';
 
 /** The part of a call that tells who makes it. */
 export type PeerCall = Pick<ServerUnaryCall<unknown, unknown>, 'getAuthContext' | 'getPeer'>;
@@ -18,58 +19,47 @@ export interface Peer extends Workload {
   readonly certificateExpiresAt: Date;
 }
 
-/** Throws UNAUTHENTICATED. */
+/** Throws UNAUTHENTICATED, WORKLOAD_DENIED, CERTIFICATE_REVOKED, REVOCATIONS_UNKNOWN. */
 export type IdentifyPeer = (call: PeerCall) => Peer;
 
-/** How many parsed certificates are remembered; parsing one costs more than the rest of a call. */
-const remembered = 10_000;
-
 export function createIdentifyPeer(deps: {
+  certificates: Pick<PeerCertificates, 'read'>;
   trustDomain: string;
+  shutOut: Pick<ShutOut, 'refusalOf'>;
   clock: Clock;
   newRequestId: () => string;
 }): IdentifyPeer {
-  /** SHA-256 fingerprint → what the certificate says */
-  const identities = new Map<string, PeerIdentity>();
+  const { certificates, trustDomain, shutOut, clock, newRequestId } = deps;
 
   return (call) => {
     const certificate = call.getAuthContext().sslPeerCertificate;
     if (!certificate?.raw) throw unauthenticated('no verified client certificate');
-    const identity = identities.get(certificate.fingerprint256) ?? read(certificate.raw, certificate.fingerprint256);
-    if (identity.notAfter <= deps.clock.now().getTime())
-      throw unauthenticated(`certificate of ${identity.spiffeId.uri} has expired`);
-    if (!isMemberOf(identity.spiffeId, deps.trustDomain)) {
-      throw unauthenticated(`${identity.spiffeId.uri} is of another trust domain`);
-    }
+    const identity = certificates.read(certificate);
+    if (identity instanceof SvidError) throw unauthenticated(identity.message);
+    const { spiffeId, serial, notBefore, notAfter } = identity;
+    const now = clock.now().getTime();
+    if (notAfter <= now) throw unauthenticated(`certificate of ${spiffeId.uri} has expired`);
+    if (now < notBefore) throw unauthenticated(`certificate of ${spiffeId.uri} is not valid yet`);
+    if (!isMemberOf(spiffeId, trustDomain)) throw unauthenticated(`${spiffeId.uri} is of another trust domain`);
+    const refusal = shutOut.refusalOf({ spiffeId: spiffeId.uri, serial });
+    if (refusal) throw new BrokerError(refusal, { detail: `${spiffeId.uri} with the certificate ${serial}` });
     return {
       kind: 'workload',
-      spiffeId: identity.spiffeId.uri,
-      certificateSerial: identity.serial,
-      certificateExpiresAt: new Date(identity.notAfter),
+      spiffeId: spiffeId.uri,
+      certificateSerial: serial,
+      certificateExpiresAt: new Date(notAfter),
       ip: hostOf(call.getPeer()),
-      requestId: deps.newRequestId(),
+      requestId: newRequestId(),
     };
   };
-
-  function read(der: Uint8Array, fingerprint: string): PeerIdentity {
-    try {
-      const identity = readPeerIdentity(der);
-      if (identities.size >= remembered) identities.clear();
-      identities.set(fingerprint, identity);
-      return identity;
-    } catch (error) {
-      if (!(error instanceof SvidError)) throw error;
-      throw unauthenticated(error.message);
-    }
-  }
 }
 
 function unauthenticated(detail: string): BrokerError {
   return new BrokerError('UNAUTHENTICATED', { detail });
 }
 
-/** `10.0.0.7:41234` or `[::1]:41234` without the port. */
+/** `10.0.0.7:41234` or `[::1]:41234` without the port; IPv4 as such, also where the socket speaks IPv6. */
 export function hostOf(peer: string): string | undefined {
-  const host = peer.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
+  const host = peer.replace(/:\d+$/, '').replace(/^\[|\]$|^::ffff:(?=\d+\.)/g, '');
   return host === '' || host === 'unknown' ? undefined : host;
 }

@@ -39,6 +39,8 @@ export function createTokenService(deps: TokenServiceDeps) {
     const { channelId, ...wish } = call.request;
     const patienceMs = patienceOf(call);
     const token = await getAccessToken(caller, { channel: channelId, ...wish, patienceMs });
+    // It may have taken some time: whoever has been shut out meanwhile gets nothing.
+    admission.identify(call);
     return {
       channelId,
       accessToken: token.accessToken.reveal(),

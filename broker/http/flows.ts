@@ -29,6 +29,8 @@ export type AdminFlows = Pick<
   | 'showChannel'
   | 'inviteConsent'
   | 'allowWorkload'
+  | 'manageWorkloads'
+  | 'denyWorkload'
   | 'suspendChannel'
   | 'revokeChannel'
   | 'revokeByOwner'

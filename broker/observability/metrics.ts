@@ -18,6 +18,19 @@ export interface Metrics {
   securityEvent(type: string): void;
   /** A call of the gRPC API ended: `ok` or the stable error code. */
   tokenRequested(result: string): void;
+  /** A connection of a sidecar, or of whoever it was, came to nothing. */
+  connectionRefused(because: string): void;
+  /** Asked, at each scrape, how many connections there are. */
+  connections(counts: () => { readonly unproven: number; readonly proven: number }): void;
+  /** So many workloads and certificates are shut out of everything. */
+  denials(subjects: number): void;
+  /** So many certificates are revoked, by Vault's lists. */
+  revokedCertificates(count: number): void;
+  /** Asked, at each scrape, how old Vault's revocation lists are. */
+  revocationLists(lists: {
+    readonly fetchedAt: () => Date | undefined;
+    readonly nextUpdate: () => Date | undefined;
+  }): void;
   /** A subscription of a sidecar ended: `ok`, `cancelled` or the stable error code. */
   subscriptionEnded(result: string): void;
   /** So many subscriptions are open. */
@@ -99,6 +112,22 @@ export function createMetrics(): Metrics {
     name: 'token_broker_token_requests_total',
     help: 'Calls of GetAccessToken, by result: ok or the stable error code.',
     labelNames: ['result'],
+    registers: [registry],
+  });
+  const connectionsRefused = new Counter({
+    name: 'token_broker_connections_refused_total',
+    help: 'Connections to the gRPC API that came to nothing, by why: no_certificate, untrusted_certificate, too_slow, …',
+    labelNames: ['because'],
+    registers: [registry],
+  });
+  const denials = new Gauge({
+    name: 'token_broker_denied_workloads',
+    help: 'Workloads and certificates that are shut out of everything.',
+    registers: [registry],
+  });
+  const revokedCertificates = new Gauge({
+    name: 'token_broker_revoked_certificates',
+    help: 'Certificates on Vault’s revocation lists, as this replica last fetched them.',
     registers: [registry],
   });
   const subscriptionsEnded = new Counter({
@@ -221,6 +250,46 @@ export function createMetrics(): Metrics {
     regionsTakenOver: (count) => takenOver.set(count),
     securityEvent: (type) => securityEvents.inc({ type }),
     tokenRequested: (result) => tokenRequests.inc({ result }),
+    connectionRefused: (because) => connectionsRefused.inc({ because }),
+    connections(counts) {
+      new Gauge({
+        name: 'token_broker_connections',
+        help: 'Connections to the gRPC API that are proven by a certificate.',
+        registers: [registry],
+        collect() {
+          this.set(counts().proven);
+        },
+      });
+      new Gauge({
+        name: 'token_broker_unproven_connections',
+        help: 'Connections to the gRPC API that have not come to the end of the handshake.',
+        registers: [registry],
+        collect() {
+          this.set(counts().unproven);
+        },
+      });
+    },
+    denials: (subjects) => denials.set(subjects),
+    revokedCertificates: (count) => revokedCertificates.set(count),
+    revocationLists({ fetchedAt, nextUpdate }) {
+      new Gauge({
+        name: 'token_broker_crl_age_seconds',
+        help: 'How long ago Vault’s revocation lists were last fetched; -1 where they never were.',
+        registers: [registry],
+        collect() {
+          const at = fetchedAt();
+          this.set(at ? Math.max(0, (Date.now() - at.getTime()) / 1000) : -1);
+        },
+      });
+      new Gauge({
+        name: 'token_broker_crl_next_update_timestamp_seconds',
+        help: 'When the first of Vault’s revocation lists runs out (Unix time); 0 where none says so.',
+        registers: [registry],
+        collect() {
+          this.set((nextUpdate()?.getTime() ?? 0) / 1000);
+        },
+      });
+    },
     subscriptionEnded: (result) => subscriptionsEnded.inc({ result }),
     subscriptions: (open) => subscriptions.set(open),
     hearing: (hears) => hearing.set(hears ? 1 : 0),

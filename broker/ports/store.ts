@@ -4,6 +4,7 @@ import type { Channel, ChannelState, Grant, StateReason } from '../domain/channe
 import type { Consent, ConsentFailure } from '../domain/consent.ts';
 import type { Publishing } from '../domain/oauth-client.ts';
 import type { TenantState } from '../domain/shred.ts';
+import type { RuleTerms } from '../domain/workload-rule.ts';
 import type { AuditReader } from './audit.ts';
 import type { AuditChains } from './audit-chain.ts';
 import type { ClientIncidents } from './client-incidents.ts';
@@ -16,6 +17,7 @@ import type { Revocations } from './revocation.ts';
 import type { SecurityEvents } from './security-events.ts';
 import type { Shreds } from './shred.ts';
 import type { Ciphertexts, TenantKeyRecords } from './tenant-keys.ts';
+import type { WorkloadAccesses, WorkloadDenials } from './workload-rules.ts';
 
 export interface NewTenant {
   readonly name: string;
@@ -41,16 +43,6 @@ export type OAuthClientChange =
   | Pick<StoredOAuthClient, 'dpop'>
   | Pick<StoredOAuthClient, 'publishing'>
   | { readonly disabledAt: Date | undefined };
-
-/** Lets a workload read a channel. */
-export interface WorkloadAccess {
-  readonly spiffeId: string;
-  readonly channel: string;
-  readonly tenant: string;
-  readonly reason: string;
-  readonly createdBy: string;
-  readonly createdAt: Date;
-}
 
 /** A received refresh token, encrypted and stored, whose checks are not finished. */
 export interface ReceivedGrant {
@@ -293,17 +285,8 @@ export interface Store {
      */
     reject(received: ReceivedGrant, failure: ConsentFailure, at: Date, record: AuditRecord): Promise<void>;
   };
-  readonly workloadAccess: {
-    /** Adds or renews the access. */
-    allow(access: WorkloadAccess, record: AuditRecord): Promise<void>;
-    find(spiffeId: string, channel: string): Promise<WorkloadAccess | undefined>;
-    listByChannel(channel: string): Promise<readonly WorkloadAccess[]>;
-    /** The accesses of these workloads to these channels. */
-    listFor(
-      spiffeIds: readonly string[],
-      channels: readonly string[],
-    ): Promise<readonly Pick<WorkloadAccess, 'spiffeId' | 'channel'>[]>;
-  };
+  readonly workloadAccess: WorkloadAccesses;
+  readonly workloadDenials: WorkloadDenials;
   /** What decides about reading a token, for each that is asked about, in their order; undefined where there is no such channel. */
   findReadable(
     asks: readonly { readonly spiffeId: string; readonly channel: string }[],
@@ -328,13 +311,14 @@ export interface Store {
 export interface ChannelStanding extends Pick<Channel, 'id' | 'tenant' | 'state'> {
   /** 0 before the first grant. */
   readonly generation: number;
-  readonly hasGrant: boolean;
+  /** Undefined where there is no grant. */
+  readonly grantedScopes: readonly string[] | undefined;
 }
 
 /** A channel as a reader of its token needs it. */
 export interface ReadableChannel extends Pick<Channel, 'tenant' | 'state'> {
-  /** Whether the workload that is asked for has access. */
-  readonly allowed: boolean;
+  /** Those that name the workload that is asked for; also those that have ended. */
+  readonly rules: readonly RuleTerms[];
   readonly grant: ReadableGrant | undefined;
 }
 
@@ -358,7 +342,9 @@ export interface ChannelChange {
 export interface ChangeListener {
   /** Each committed change once, in no certain order between transactions. */
   changed(changes: readonly ChannelChange[]): void;
-  /** Anything may have changed: the connection was new, or too much has happened at once. */
+  /** Who is shut out of everything has changed. */
+  denialsChanged(): void;
+  /** Anything may have changed, also who is shut out: the connection was new, or too much has happened at once. */
   lookAgain(): void;
   /** The database is listened to; told at every connection, after what was missed. */
   hears(): void;

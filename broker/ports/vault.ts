@@ -112,6 +112,25 @@ export interface OAuthClientSecrets {
   retireFormer(oauthClient: string, newest: number): Promise<void>;
 }
 
+/** What an issuer of Vault's PKI has revoked. */
+export interface RevocationList {
+  /** Vault's id of the issuer. */
+  readonly issuer: string;
+  readonly thisUpdate: Date;
+  /** From then on it must not be relied on; undefined where it does not say. */
+  readonly nextUpdate: Date | undefined;
+  /** Serial numbers as Vault writes them. */
+  readonly serials: readonly string[];
+}
+
+/** Vault's revocation lists. */
+export interface RevocationLists {
+  /** One for each issuer that has one, its signature verified. Throws REVOCATIONS_UNKNOWN where one is not good. */
+  fetch(): Promise<readonly RevocationList[]>;
+  /** Has Vault make them anew (`PKI/crl/rotate`). */
+  renew(): Promise<void>;
+}
+
 /** Vault's PKI: signs the broker's own certificate, and says whom to trust. */
 export interface CertificateAuthority {
   /** Throws VAULT_FORBIDDEN where the role does not allow the SPIFFE ID. */

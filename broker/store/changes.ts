@@ -20,6 +20,7 @@ const longestPauseMs = 5_000;
 const mostAtOnce = 10_000;
 
 interface OutboxRow {
+  readonly kind: string;
   readonly tenant: string | null;
   readonly channel: string | null;
   readonly facts: ChangeFacts;
@@ -116,8 +117,8 @@ async function deliver(
   const [look] = await connection.query<{ snapshot: string; rows: readonly OutboxRow[] | null; older: boolean }>(
     `select pg_current_snapshot()::text as snapshot,
        coalesce(pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax($1::pg_snapshot), false) as older,
-       (select json_agg(json_build_object('tenant', tenant, 'channel', channel, 'facts', facts) order by id) from (
-         select id, tenant, channel, facts from outbox
+       (select json_agg(json_build_object('kind', kind, 'tenant', tenant, 'channel', channel, 'facts', facts) order by id) from (
+         select id, kind, tenant, channel, facts from outbox
          where xid >= pg_snapshot_xmin($1::pg_snapshot) and not pg_visible_in_snapshot(xid, $1::pg_snapshot)
          order by id limit $2
        ) as unseen) as rows`,
@@ -125,10 +126,13 @@ async function deliver(
   );
   if (!look) throw new Error('postgres answered a look into the outbox with nothing');
   const rows = look.rows ?? [];
+  const denials = rows.filter(({ kind }) => kind === 'denials.changed');
+  if (denials.length > 0) listener.denialsChanged();
   const changes = rows.slice(0, mostAtOnce).flatMap(toChange);
   if (changes.length > 0) listener.changed(changes);
-  // Too many, emptied tables, or a database that was set back.
-  if (changes.length < rows.length || look.older) listener.lookAgain();
+  // Too many, emptied tables, a tenant that shuts somebody out of its channels, or a database that was set back.
+  const everywhere = denials.filter(({ tenant }) => tenant === null);
+  if (changes.length + everywhere.length < rows.length || look.older) listener.lookAgain();
   return look.snapshot;
 }
 

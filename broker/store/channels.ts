@@ -46,11 +46,14 @@ export function createChannels(
       const rows = await database.run((db) =>
         db
           .selectFrom('channels')
-          .select(['id', 'tenant', 'state', 'generation', 'refresh_token_encrypted'])
+          .select(['id', 'tenant', 'state', 'generation', 'scopes', 'refresh_token_encrypted'])
           .where('id', '=', sql<string>`any(${ids})`)
           .execute(),
       );
-      return rows.map(({ refresh_token_encrypted: ciphertext, ...row }) => ({ ...row, hasGrant: ciphertext !== null }));
+      return rows.map(({ refresh_token_encrypted: ciphertext, scopes, ...row }) => ({
+        ...row,
+        grantedScopes: ciphertext === null ? undefined : (scopes ?? []),
+      }));
     },
 
     async grantsOfAccount({ googleSubject, oauthClient }, consentedAt) {

@@ -28,6 +28,7 @@ import * as notifications from './migrations/0019-notifications.ts';
 import * as securityEvents from './migrations/0020-security-events.ts';
 import * as clientIncidents from './migrations/0022-client-incidents.ts';
 import * as channelsHotUpdates from './migrations/0023-channels-hot-updates.ts';
+import * as workloadRules from './migrations/0024-workload-rules.ts';
 import * as wokenChannels from './migrations/0025-woken-channels.ts';
 import * as cheaperRewrap from './migrations/0026-cheaper-rewrap.ts';
 import { translatePostgresError } from './postgres-error.ts';
@@ -55,6 +56,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0020-security-events': securityEvents,
   '0022-client-incidents': clientIncidents,
   '0023-channels-hot-updates': channelsHotUpdates,
+  '0024-workload-rules': workloadRules,
   '0025-woken-channels': wokenChannels,
   '0026-cheaper-rewrap': cheaperRewrap,
 };

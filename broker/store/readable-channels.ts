@@ -2,13 +2,14 @@ import { sql } from 'kysely';
 import type { ChannelState } from '../domain/channel.ts';
 import type { ReadableChannel, Store } from '../ports.ts';
 import type { Database } from './database.ts';
+import { rulesNaming, type TermsRow, toTerms } from './workload-rules.ts';
 
 interface Row {
   readonly tenant: string | null;
   readonly state: ChannelState | null;
   readonly has_grant: boolean;
   readonly generation: number | null;
-  readonly allowed: boolean;
+  readonly rules: readonly TermsRow[] | null;
   readonly scopes: readonly string[] | null;
   readonly youtube_channel_id: string | null;
   readonly access_token_cache_key: string | null;
@@ -24,13 +25,15 @@ export function createReadableChannels(database: Database): Pick<Store, 'findRea
         sql<Row>`
           select c.tenant, c.state, c.refresh_token_encrypted is not null as has_grant, c.generation, c.scopes, c.youtube_channel_id,
             c.access_token_cache_key, c.token_expiry, coalesce(c.last_refresh, c.consented_at) as refreshed_at,
-            a.channel is not null as allowed
+            r.rules
           from unnest(
             ${asks.map(({ spiffeId }) => spiffeId)}::text[],
             ${asks.map(({ channel }) => channel)}::text[]
           ) with ordinality as asked (spiffe_id, channel, place)
           left join channels c on c.id = asked.channel
-          left join workload_access a on a.spiffe_id = asked.spiffe_id and a.channel = asked.channel
+          left join lateral (
+            select json_agg(rule) as rules from (${rulesNaming(sql`asked.spiffe_id`, sql`asked.channel`)}) as rule
+          ) as r on true
           order by asked.place`.execute(db),
       );
       return rows.map(toReadable);
@@ -39,9 +42,9 @@ export function createReadableChannels(database: Database): Pick<Store, 'findRea
 }
 
 function toReadable(row: Row): ReadableChannel | undefined {
-  const { tenant, state, allowed } = row;
+  const { tenant, state, rules } = row;
   if (tenant === null || state === null) return undefined;
-  return { tenant, state, allowed, grant: toGrant(row) };
+  return { tenant, state, rules: (rules ?? []).map(toTerms), grant: toGrant(row) };
 }
 
 function toGrant(row: Row): ReadableChannel['grant'] {

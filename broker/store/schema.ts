@@ -16,6 +16,7 @@ export interface Schema {
   channels: ChannelsTable;
   consents: ConsentsTable;
   workload_access: WorkloadAccessTable;
+  workload_denials: WorkloadDenialsTable;
   audit_log: AuditLogTable;
   outbox: OutboxTable;
   broker_replicas: BrokerReplicasTable;
@@ -139,6 +140,17 @@ interface WorkloadAccessTable {
   spiffe_id: string;
   channel: string;
   tenant: string;
+  reason: string;
+  created_by: string;
+  created_at: Date;
+  scopes: TextArray | null;
+  expires_at: Date | null;
+  accepts_wider_token: boolean;
+}
+
+interface WorkloadDenialsTable {
+  tenant: string;
+  subject: string;
   reason: string;
   created_by: string;
   created_at: Date;

@@ -29,6 +29,7 @@ import { createTenantKeyRecords } from './tenant-keys.ts';
 import { createTenants } from './tenants.ts';
 import { createWorkloadAccess } from './workload-access.ts';
 import { createWrongClock } from './wrong-clock.ts';
+import { createWorkloadDenials } from './workload-denials.ts';
 
 /** The system of record on PostgreSQL; the database must have been migrated. */
 export function createStore({ database }: { readonly database: Database }): Store {
@@ -46,6 +47,7 @@ export function createStore({ database }: { readonly database: Database }): Stor
     },
     consents: { ...createConsents(database), ...createReceivedGrants(database) },
     workloadAccess: createWorkloadAccess(database),
+    workloadDenials: createWorkloadDenials(database),
     changes: createChanges(database),
     replicas: createReplicas(database),
     notifications: {

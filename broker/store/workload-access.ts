@@ -1,11 +1,13 @@
 import { type Kysely, sql } from 'kysely';
-import type { Store } from '../ports.ts';
+import type { WorkloadAccess, WorkloadAccesses } from '../ports.ts';
+import { expectChanged } from './conflict.ts';
 import type { Database } from './database.ts';
 import { recorded } from './recorded.ts';
 import type { Schema } from './schema.ts';
+import { rulesNaming, type TermsRow, toTerms } from './workload-rules.ts';
 
-/** Who may read which channel, in the table `workload_access`. */
-export function createWorkloadAccess(database: Database): Store['workloadAccess'] {
+/** The access rules, in the table `workload_access`. */
+export function createWorkloadAccess(database: Database): WorkloadAccesses {
   return {
     allow: (access, record) =>
       recorded(database, record, async (trx) => {
@@ -14,6 +16,9 @@ export function createWorkloadAccess(database: Database): Store['workloadAccess'
           reason: access.reason,
           created_by: access.createdBy,
           created_at: access.createdAt,
+          scopes: access.scopes ?? null,
+          expires_at: access.expiresAt ?? null,
+          accepts_wider_token: access.acceptsWiderToken ?? false,
         };
         await trx
           .insertInto('workload_access')
@@ -22,35 +27,75 @@ export function createWorkloadAccess(database: Database): Store['workloadAccess'
           .execute();
       }),
 
-    find: (spiffeId, channel) =>
-      database.run((db) =>
-        accessOf(db).where('spiffe_id', '=', spiffeId).where('channel', '=', channel).executeTakeFirst(),
-      ),
+    remove: ({ spiffeId, channel }, record) =>
+      recorded(database, record, async (trx) => {
+        const result = await trx
+          .deleteFrom('workload_access')
+          .where('spiffe_id', '=', spiffeId)
+          .where('channel', '=', channel)
+          .executeTakeFirst();
+        expectChanged(result, `no rule lets ${spiffeId} read ${channel}`);
+      }),
 
-    listByChannel: (channel) =>
-      database.run((db) => accessOf(db).where('channel', '=', channel).orderBy('spiffe_id').execute()),
+    async find(spiffeId, channel) {
+      const row = await database.run((db) =>
+        rulesOf(db).where('spiffe_id', '=', spiffeId).where('channel', '=', channel).executeTakeFirst(),
+      );
+      return row && toAccess(row);
+    },
 
-    listFor: (spiffeIds, channels) =>
-      database.run((db) =>
-        db
-          .selectFrom('workload_access')
-          .select(['spiffe_id as spiffeId', 'channel'])
-          .where('spiffe_id', '=', sql<string>`any(${spiffeIds})`)
-          .where('channel', '=', sql<string>`any(${channels})`)
-          .execute(),
-      ),
+    async listByChannel(channel) {
+      const rows = await database.run((db) =>
+        rulesOf(db).where('channel', '=', channel).orderBy('spiffe_id').execute(),
+      );
+      return rows.map(toAccess);
+    },
+
+    async list({ tenant, spiffeId }) {
+      const rows = await database.run((db) => {
+        let query = rulesOf(db);
+        if (tenant !== undefined) query = query.where('tenant', '=', tenant);
+        if (spiffeId !== undefined) {
+          query = query.where(
+            sql<boolean>`(spiffe_id = ${spiffeId} or (
+              right(spiffe_id, 2) = '/*' and starts_with(${spiffeId}, left(spiffe_id, -1))
+            ))`,
+          );
+        }
+        return query.orderBy('spiffe_id').orderBy('channel').execute();
+      });
+      return rows.map(toAccess);
+    },
+
+    async listFor(spiffeIds, channels) {
+      const { rows } = await database.run((db) =>
+        sql<TermsRow & { readonly spiffe_id: string; readonly channel: string }>`
+          select asked.spiffe_id, asked.channel, rule.*
+          from (
+            select spiffe_id, channel from unnest(${spiffeIds}::text[]) as spiffe_id
+              cross join (select distinct channel from workload_access where channel = any(${channels}::text[])) as named
+          ) as asked
+          cross join lateral (${rulesNaming(sql`asked.spiffe_id`, sql`asked.channel`)}) as rule`.execute(db),
+      );
+      return rows.map(({ spiffe_id, channel, ...terms }) => ({ spiffeId: spiffe_id, channel, ...toTerms(terms) }));
+    },
   };
 }
 
-function accessOf(db: Kysely<Schema>) {
-  return db
-    .selectFrom('workload_access')
-    .select([
-      'spiffe_id as spiffeId',
-      'channel',
-      'tenant',
-      'reason',
-      'created_by as createdBy',
-      'created_at as createdAt',
-    ]);
+function rulesOf(db: Kysely<Schema>) {
+  return db.selectFrom('workload_access').selectAll();
+}
+
+type Row = Awaited<ReturnType<ReturnType<typeof rulesOf>['execute']>>[number];
+
+function toAccess(row: Row): WorkloadAccess {
+  return {
+    spiffeId: row.spiffe_id,
+    channel: row.channel,
+    tenant: row.tenant,
+    reason: row.reason,
+    createdBy: row.created_by,
+    createdAt: row.created_at,
+    ...toTerms(row),
+  };
 }

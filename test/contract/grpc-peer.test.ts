@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { connect, type TLSSocket } from 'node:tls';
 import { startBrokerIdentity } from '../../broker/grpc/broker-identity.ts';
 import { createIdentifyPeer } from '../../broker/grpc/peer.ts';
+import { createPeerCertificates } from '../../broker/grpc/peer-certificate.ts';
 import { startGrpcServer } from '../../broker/grpc/server.ts';
 import { createTokenService } from '../../broker/grpc/token-service.ts';
 import { createCertificateAuthority } from '../../broker/vault/server-certificate.ts';
@@ -14,6 +15,7 @@ import { createBrokerConnector } from '../../sidecar/broker-connection.ts';
 import { brokerSpiffeId, workloadSpiffeId } from '../../vault-policies/layout.ts';
 import { addWorkload } from '../../vault-policies/workloads.ts';
 import { atEnd } from '../support/scope.ts';
+import { createTestShutOut } from '../support/shut-out.ts';
 import { tokenFor } from '../support/token-server.ts';
 import { useSetUpVault } from '../support/vault-set-up.ts';
 
@@ -38,15 +40,23 @@ async function usePeer(t: TestContext, trustDomain?: string) {
     onFault: fail,
   });
   atEnd(t, identity.stop);
+  const certificates = createPeerCertificates();
+  const shutOut = createTestShutOut();
+  const identifyPeer = createIdentifyPeer({
+    certificates,
+    shutOut,
+    trustDomain: trustDomain ?? ours,
+    clock: { now: () => new Date(Date.now() + ahead) },
+    newRequestId: () => 'request',
+  });
   const server = await startGrpcServer({
     listen: { host: '127.0.0.1', port: 0 },
     identity: identity.current(),
+    certificates,
+    identifyPeer,
     tokenService: createTokenService({
-      identifyPeer: createIdentifyPeer({
-        trustDomain: trustDomain ?? ours,
-        clock: { now: () => new Date(Date.now() + ahead) },
-        newRequestId: () => 'request',
-      }),
+      shutOut,
+      identifyPeer,
       getAccessToken: async () => tokenFor(3_600),
       watchChannels: {
         watch: () => {
@@ -125,18 +135,6 @@ test('a session is never resumed: each connection proves its certificate anew', 
     assert.equal(second.isSessionReused(), false);
     second.destroy();
   }
-});
-
-test('nobody without a certificate, and nobody with less than TLS 1.3, is let in', async (t) => {
-  const { tls } = await usePeer(t);
-  const { port, ca } = tls;
-  const options = { port, host: '127.0.0.1', ca, ALPNProtocols: ['h2'], checkServerIdentity: () => undefined };
-  const anonymous = connect(options);
-  const [refused] = (await once(anonymous, 'error')) as [NodeJS.ErrnoException];
-  assert.match(String(refused.code), /CERTIFICATE_REQUIRED|ECONNRESET/);
-  const old = connect({ ...options, ...tls, maxVersion: 'TLSv1.2' });
-  const [outdated] = (await once(old, 'error')) as [NodeJS.ErrnoException];
-  assert.match(String(outdated.code), /PROTOCOL_VERSION|ECONNRESET/);
 });
 
 function fail(error: unknown): never {

@@ -75,7 +75,16 @@ test('an admin sets a channel up and lets a worker read it', async () => {
   assert.equal(allowed.status, 200);
   const shown = await call(server, 'GET', `/v1/channels/${channel.id}`);
   assert.deepEqual((shown.json as { workloads: unknown[] }).workloads, [
-    { ...workload, created_by: 'alice', created_at: '2026-03-01T12:00:00.000Z' },
+    {
+      ...workload,
+      channel: channel.id,
+      tenant: 'acme',
+      scopes: null,
+      expires_at: null,
+      accepts_wider_token: false,
+      created_by: 'alice',
+      created_at: '2026-03-01T12:00:00.000Z',
+    },
   ]);
 });
 

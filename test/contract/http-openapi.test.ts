@@ -141,7 +141,27 @@ const calls: Readonly<
   listAuditRecords: { path: '/v1/audit/records?tenant=acme&limit=10&since=2026-03-01T12:00:00%2B01:00' },
   listReplicas: { path: '/v1/replicas' },
   exportAudit: { path: '/v1/audit/export' },
-  allowWorkload: { path: `/v1/channels/${id}/workloads`, body: { spiffe_id: 'spiffe://a/b', reason: 'show' } },
+  allowWorkload: {
+    path: `/v1/channels/${id}/workloads`,
+    body: {
+      spiffe_id: 'spiffe://a/b/*',
+      reason: 'show',
+      scopes: ['https://www.googleapis.com/auth/youtube.upload'],
+      expires_at: '2026-12-31T00:00:00Z',
+      accept_wider_token: true,
+    },
+  },
+  removeWorkload: {
+    path: `/v1/channels/${id}/workloads/remove`,
+    body: { spiffe_id: 'spiffe://a/b', reason: 'over' },
+  },
+  listWorkloads: { path: '/v1/workloads?tenant=acme&spiffe_id=spiffe://a/b' },
+  listDenials: { path: '/v1/workload-denials?tenant=acme' },
+  denyWorkload: { path: '/v1/workload-denials', body: { serial: '1a:2b', reason: 'stolen' } },
+  undenyWorkload: {
+    path: '/v1/workload-denials/lift',
+    body: { spiffe_id: 'spiffe://a/b', reason: 'found' },
+  },
 };
 
 for (const route of routes) {

@@ -26,12 +26,15 @@ const access = {
 /** Follows the changes and writes down what it is told. */
 async function useFollower(t: TestContext, { changes }: Pick<Store, 'changes'>) {
   const heard: ChannelChange[] = [];
-  const told = { batches: 0, hears: 0, deaf: [] as Error[], lookAgain: 0 };
+  const told = { batches: 0, denials: 0, hears: 0, deaf: [] as Error[], lookAgain: 0 };
   const following = changes.follow(
     {
       changed: (batch) => {
         heard.push(...batch);
         told.batches += 1;
+      },
+      denialsChanged: () => {
+        told.denials += 1;
       },
       lookAgain: () => {
         told.lookAgain += 1;
@@ -226,7 +229,15 @@ test('gives the standing of many channels, and who of many may read them', async
   await fill(store, anActiveChannel(), anActiveChannel({ id: 'ch_2', name: 'two' }, { generation: 4 }));
   await store.workloadAccess.allow(access, aRecord('workload.allow'));
   const standings = await store.channels.standings(['ch_2', 'ch_none']);
-  assert.deepEqual(standings, [{ id: 'ch_2', tenant: 'acme', state: 'active', generation: 4, hasGrant: true }]);
+  assert.deepEqual(standings, [
+    {
+      id: 'ch_2',
+      tenant: 'acme',
+      state: 'active',
+      generation: 4,
+      grantedScopes: ['youtube.upload'],
+    },
+  ]);
   const accesses = await store.workloadAccess.listFor([workload, 'spiffe://example.org/other'], ['ch_1', 'ch_2']);
   assert.deepEqual(accesses, [{ spiffeId: workload, channel: 'ch_1' }]);
 });

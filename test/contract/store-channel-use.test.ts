@@ -83,6 +83,7 @@ test('tells the end of a refresh that somebody waits for, and of no other', asyn
   const following = store.changes.follow(
     {
       changed: (changes: readonly ChannelChange[]) => told.push(...changes.map(({ channel }) => channel)),
+      denialsChanged: () => {},
       lookAgain: () => {},
       hears: () => {
         hears = true;

@@ -10,11 +10,12 @@ import { BrokerError } from '../../broker/errors.ts';
 import type { ListedReplica } from '../../broker/flow/list-replicas.ts';
 import type { TenantKeyStatus } from '../../broker/flow/show-tenant-key.ts';
 import type { Flows } from '../../broker/http/flows.ts';
-import type { StoredOAuthClient, Tenant, WorkloadAccess } from '../../broker/ports.ts';
+import type { StoredOAuthClient, Tenant } from '../../broker/ports.ts';
 import { createFakeIncidents } from './fake-incidents.ts';
 import { createFakeNotifications } from './fake-notifications.ts';
 import { createFakeRevocations } from './fake-revocations.ts';
 import { createFakeShreds } from './fake-shreds.ts';
+import { createFakeWorkloads } from './fake-workloads.ts';
 
 export const at = new Date('2026-03-01T12:00:00Z');
 export const linkToken = 'link-0123456789012345678901234567890123456789';
@@ -161,7 +162,7 @@ export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flow
   const tenants: Tenant[] = [];
   const clients: StoredOAuthClient[] = [];
   const channels = new Map<string, Channel>();
-  const workloads: WorkloadAccess[] = [];
+  const { rules, ...workloads } = createFakeWorkloads(at);
   const denied: FakeFlows['denied'] = [];
   const clientSecrets: Secret<string>[] = [];
   const consentLink = { token: new Secret(linkToken), expiresAt: new Date('2026-03-04T12:00:00Z') };
@@ -285,17 +286,13 @@ export function createFakeFlows(authorizationUrl: string, replaced: Partial<Flow
     showChannel: async (_caller, { channel }) => ({
       channel: channel === activeChannel.id ? activeChannel : channelOf(channel),
       consent: undefined,
-      workloads: workloads.filter((access) => access.channel === channel),
+      workloads: rules.filter((access) => access.channel === channel),
     }),
     inviteConsent: async (_caller, { channel }) => {
       if (channel !== activeChannel.id) channelOf(channel);
       return consentLink;
     },
-    allowWorkload: async (caller, { channel, spiffeId, reason }) => {
-      const access = { spiffeId, channel, tenant: 'acme', reason, createdBy: caller.subject, createdAt: at };
-      workloads.push(access);
-      return access;
-    },
+    ...workloads,
     ...createFakeRevocations(activeChannel, consentLink),
     audit: {
       list: async (_caller, { chain, limit, before = 3 }) => {

@@ -4,12 +4,14 @@ import type { AccessTokenRequest, ReleasedToken } from '../../broker/flow/get-ac
 import type { WatchChannels, WatchedChannel, Watcher } from '../../broker/flow/watch-channels.ts';
 import { type BrokerIdentitySource, startBrokerIdentity } from '../../broker/grpc/broker-identity.ts';
 import { createIdentifyPeer } from '../../broker/grpc/peer.ts';
+import { createPeerCertificates } from '../../broker/grpc/peer-certificate.ts';
 import { type GrpcServer, startGrpcServer } from '../../broker/grpc/server.ts';
 import { createTokenService } from '../../broker/grpc/token-service.ts';
 import { createCertificateAuthority } from '../../broker/vault/server-certificate.ts';
 import { freePort } from '../../stack/free-port.ts';
 import { brokerSpiffeId } from '../../vault-policies/layout.ts';
 import { atEnd, type Scope } from './scope.ts';
+import { createTestShutOut, type TestShutOut } from './shut-out.ts';
 import type { SetUpVault } from './vault-set-up.ts';
 
 /** A call as it arrived, with who made it. */
@@ -43,6 +45,8 @@ export interface TokenServer {
   readonly subscriptions: ReadonlySet<OpenSubscription>;
   /** How many there have been, with those that have ended. */
   subscribed(): number;
+  /** Who is shut out; nobody at first. */
+  readonly shutOut: TestShutOut;
   /** Refuses new subscriptions by this error; undefined to take them again. */
   refuseSubscriptions(error: BrokerError | undefined): void;
   start(): Promise<void>;
@@ -98,6 +102,8 @@ export async function useTokenServer(
     watcher.update(standingsOf(channels));
     return { close: () => subscriptions.delete(subscription) };
   };
+  const certificates = createPeerCertificates();
+  const shutOut = createTestShutOut();
   let script: TokenScript = () => tokenFor(3_600);
   let server: GrpcServer | undefined;
   const port = options.port ?? (await freePort());
@@ -117,13 +123,17 @@ export async function useTokenServer(
     onFault: () => {},
   });
   const peerClock = { now: () => new Date(Date.now() + (options.ahead?.() ?? 0)) };
+  const identifyPeer = createIdentifyPeer({
+    certificates,
+    shutOut,
+    trustDomain: options.trustDomain ?? trustDomain,
+    clock: peerClock,
+    newRequestId: () => 'test',
+  });
   const { Subscribe, ...older } = createTokenService({
     ...options.timing,
-    identifyPeer: createIdentifyPeer({
-      trustDomain: options.trustDomain ?? trustDomain,
-      clock: peerClock,
-      newRequestId: () => 'test',
-    }),
+    shutOut,
+    identifyPeer,
     getAccessToken: async (caller, request) => {
       const call = { ...request, spiffeId: caller.spiffeId, serial: caller.certificateSerial };
       calls.push(call);
@@ -141,7 +151,9 @@ export async function useTokenServer(
 
   const start = async () => {
     const tokenService = options.withoutSubscribe ? older : { ...older, Subscribe };
-    server = await startGrpcServer({ listen: { host: '127.0.0.1', port }, identity: identity.current(), tokenService });
+    const listen = { host: '127.0.0.1', port };
+    const shown = { identity: identity.current(), certificates, identifyPeer };
+    server = await startGrpcServer({ listen, ...shown, tokenService });
   };
   const stop = async () => {
     for (const subscription of subscriptions) subscription.end();
@@ -160,6 +172,7 @@ export async function useTokenServer(
     address: `127.0.0.1:${port}`,
     calls,
     answer,
+    shutOut,
     subscriptions,
     subscribed: () => subscribed,
     stand(channel, standing) {

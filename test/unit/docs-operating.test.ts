@@ -12,12 +12,15 @@ test('docs/operating.md lists our metrics and their labels', async () => {
   metrics.openIncidents([{ oauthClient: 'uploads', kind: 'client_rejected' }]);
   metrics.securityEvent('verification');
   metrics.tokenRequested('ok');
+  metrics.connectionRefused('too_slow');
   metrics.subscriptionEnded('ok');
   metrics.certificateEnds(new Date(0));
   metrics.notified('delivered');
   metrics.rowsToRewrap('acme', 0);
   metrics.keyFault('acme', false);
   metrics.spooledTokens(() => 0);
+  metrics.connections(() => ({ proven: 0, unproven: 0 }));
+  metrics.revocationLists({ fetchedAt: () => undefined, nextUpdate: () => undefined });
   metrics.recorded('spool', 1);
   // A histogram is one metric to its reader: its count stands for it.
   const lines = (await metrics.text())

@@ -20,7 +20,7 @@ const caller = {
 const alive: ReadableChannel = {
   tenant: 'acme',
   state: 'active',
-  allowed: true,
+  rules: [{}],
   grant: {
     generation: 1,
     scopes: [],
@@ -30,6 +30,8 @@ const alive: ReadableChannel = {
     refreshedAt: minute(0),
   },
 };
+
+const wider = { ...(alive.grant as NonNullable<ReadableChannel['grant']>), scopes: ['upload'] };
 
 /** A read that waits for a refresh, during which the channel becomes as given. */
 function readWhile(becomes: Partial<ReadableChannel>) {
@@ -69,7 +71,13 @@ test('a token that a refresh brought is released while the channel is as it was'
 for (const [what, becomes, code] of [
   ['a channel that was revoked meanwhile', { state: 'revoked' }, 'CHANNEL_REVOKED'],
   ['a grant that Google said was revoked meanwhile', { state: 'needs_reconsent' }, 'RECONSENT_REQUIRED'],
-  ['a workload whose access was taken away meanwhile', { allowed: false }, 'ACCESS_DENIED'],
+  ['a workload whose access was taken away meanwhile', { rules: [] }, 'ACCESS_DENIED'],
+  ['a workload whose rule has ended meanwhile', { rules: [{ expiresAt: minute(0) }] }, 'ACCESS_DENIED'],
+  [
+    'a rule that agrees to less than the token opens',
+    { rules: [{ scopes: ['other'] }], grant: wider },
+    'TOKEN_TOO_WIDE',
+  ],
 ] as const) {
   test(`no token of a refresh is released for ${what}`, async () => {
     const { read, released } = readWhile(becomes);

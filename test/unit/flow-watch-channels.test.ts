@@ -20,7 +20,7 @@ const turn = () => new Promise(setImmediate);
 /** Channels in memory that only the workload `reader` may read; time goes on when the test says so. */
 function rig() {
   const standings = new Map<string, ChannelStanding>([
-    [one, { id: one, tenant: 'acme', state: 'active', generation: 1, hasGrant: true }],
+    [one, { id: one, tenant: 'acme', state: 'active', generation: 1, grantedScopes: ['upload'] }],
   ]);
   const state = {
     now: 0,
@@ -131,7 +131,7 @@ test('a change is told also where the look after it failed at first', async () =
   const { state, standings, open, settle, watchChannels } = rig();
   const watch = open('reader', [one]);
   await settle();
-  standings.set(one, { id: one, tenant: 'acme', state: 'suspended', generation: 1, hasGrant: true });
+  standings.set(one, { id: one, tenant: 'acme', state: 'suspended', generation: 1, grantedScopes: ['upload'] });
   state.away = true;
   watchChannels.changed(one);
   await settle();
@@ -151,7 +151,7 @@ test('another generation is news, and what has not changed is not told again', a
   watchChannels.changed(one);
   await settle();
   assert.equal(watch.told.length, 1);
-  standings.set(one, { id: one, tenant: 'acme', state: 'active', generation: 2, hasGrant: true });
+  standings.set(one, { id: one, tenant: 'acme', state: 'active', generation: 2, grantedScopes: ['upload'] });
   watchChannels.changed(one);
   await settle();
   assert.deepEqual(watch.told.at(-1), [{ channel: one, refusal: undefined, generation: 2 }]);

@@ -42,6 +42,7 @@ test('reads the same identity from the certificate of a peer', async () => {
   assert.deepEqual(peer, {
     spiffeId: { uri: URI, trustDomain: 'example.org', path: '/worker/uploads' },
     serial: readSvid(leaf.certificatePem).serial,
+    notBefore: FROM.getTime(),
     notAfter: UNTIL.getTime(),
   });
 });

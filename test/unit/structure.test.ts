@@ -31,7 +31,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'identity/',
   ],
   'broker/google/': ['broker/google/', 'broker/domain/', 'broker/ports.ts', 'broker/errors.ts', 'broker/jwt.ts'],
-  'broker/vault/': ['broker/vault/', 'broker/domain/', 'broker/ports.ts', 'broker/errors.ts'],
+  'broker/vault/': ['broker/vault/', 'identity/', 'broker/domain/', 'broker/ports.ts', 'broker/errors.ts'],
   'broker/store/': ['broker/store/', 'broker/domain/', 'broker/ports.ts', 'broker/errors.ts'],
   'broker/spool/': ['broker/spool/', 'broker/domain/', 'broker/ports.ts', 'broker/errors.ts'],
   'broker/webhook/': ['broker/webhook/', 'broker/domain/', 'broker/ports.ts', 'broker/errors.ts'],

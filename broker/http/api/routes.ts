@@ -18,8 +18,8 @@ import {
   viewRotatedSecret,
   viewShownOAuthClient,
   viewTenant,
-  viewWorkload,
 } from './views.ts';
+import { viewWorkload, workloadRoutes } from './workload-routes.ts';
 
 export const routes: readonly Route[] = [
   route(
@@ -247,18 +247,7 @@ export const routes: readonly Route[] = [
     async ({ caller, channel }, { flows, publicUrl }) =>
       viewConsentLink(await flows.inviteConsent(caller, { channel }), publicUrl),
   ),
-  route(
-    {
-      method: 'post',
-      path: '/v1/channels/{channel}/workloads',
-      operationId: 'allowWorkload',
-      summary: 'Lets a workload read the channel’s tokens; once more changes the reason.',
-      status: 200,
-    },
-    { body: wire.newWorkload, answer: wire.workload },
-    async ({ caller, channel, body }, { flows }) =>
-      viewWorkload(await flows.allowWorkload(caller, { channel, spiffeId: body.spiffe_id, reason: body.reason })),
-  ),
+  ...workloadRoutes,
   ...revocationRoutes,
   ...tenantKeyRoutes,
   ...notificationRoutes,

@@ -9,7 +9,7 @@ import type { Consent } from '../../domain/consent.ts';
 import type { ConsentLink } from '../../flow/invite-consent.ts';
 import type { RotatedSecret } from '../../flow/rotate-client-credentials.ts';
 import type { ShownOAuthClient } from '../../flow/show-oauth-client.ts';
-import type { AuditPage, StoredOAuthClient, Tenant, WorkloadAccess } from '../../ports.ts';
+import type { AuditPage, StoredOAuthClient, Tenant } from '../../ports.ts';
 import type {
   AuditEntryAnswer,
   AuditPageAnswer,
@@ -21,7 +21,6 @@ import type {
   ShownOAuthClientAnswer,
   TenantAnswer,
   WhoamiAnswer,
-  WorkloadAnswer,
 } from './schemas.ts';
 
 export function viewTenant(tenant: Tenant): TenantAnswer {
@@ -115,15 +114,6 @@ export function viewConsent(consent: Consent): ConsentAnswer {
 /** The only place where the secret of a consent link is shown: to the admin who asked for it, once. */
 export function viewConsentLink(link: ConsentLink, publicUrl: string): ConsentLinkAnswer {
   return { url: `${publicUrl}/consent/${link.token.reveal()}`, expires_at: link.expiresAt.toISOString() };
-}
-
-export function viewWorkload(access: WorkloadAccess): WorkloadAnswer {
-  return {
-    spiffe_id: access.spiffeId,
-    reason: access.reason,
-    created_by: access.createdBy,
-    created_at: access.createdAt.toISOString(),
-  };
 }
 
 export function viewAuditPage({ entries, next, head }: AuditPage): AuditPageAnswer {
