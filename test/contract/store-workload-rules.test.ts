@@ -91,7 +91,7 @@ test('a tenant’s denial takes every rule of the tenant from the workload, and 
   await store.workloadDenials.deny(denialOf('0a:1b'), aRecord('workload.deny'));
   assert.deepEqual(await store.workloadDenials.subjects(), ['0a:1b']);
   await store.workloadDenials.lift({ subject: '0a:1b', tenant: undefined }, aRecord('workload.undeny'));
-  assert.equal((await store.workloadDenials.list).length, 2);
+  assert.equal((await store.workloadDenials.list()).length, 2);
 });
 
 test('the database holds rules and denials to their form, whoever writes', async (t) => {
