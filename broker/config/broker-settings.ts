@@ -365,7 +365,7 @@ export const brokerSettings = z.object({
     whenStale: setting(
       'BROKER_CRL_WHEN_STALE',
       is.oneOf('serve', 'refuse'),
-      'What is done when they are stale: `serve` on by what was known last, so that Vault may be away while issued tokens are served; `refuse` everybody. With `serve` a certificate that was revoked meanwhile is served to its end, an hour at most, unless it is denied (docs/decisions/0017).',
+      'What is done when they are stale: `serve` on by what was known last, so that Vault may be away while issued tokens are served; `refuse` everybody. With `serve` a certificate that was revoked meanwhile is served to its end, an hour at most, unless it is denied (docs/decisions/0015).',
       { default: 'serve' },
     ),
   }),

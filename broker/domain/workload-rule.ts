@@ -4,7 +4,7 @@
  *
  * A rule may bound the scopes that are asked for. It cannot bound what the token opens: Google gives one access token with
  * all scopes of the grant. So a grant that is wider than the rule is refused, unless somebody has agreed to that with the
- * rule (docs/decisions/0017).
+ * rule (docs/decisions/0015).
  */
 import { missingScopes } from './scope.ts';
 

@@ -3,7 +3,7 @@
  * interval. A list that is about to run out is renewed, since Vault does that by itself only where it was told to.
  *
  * The lists are stale where one has run out, or where they could not be fetched for too long. What is done then is a setting
- * (docs/decisions/0017): serve on by what was known last, or let nobody in.
+ * (docs/decisions/0015): serve on by what was known last, or let nobody in.
  */
 import { BrokerError } from '../errors.ts';
 import type { Clock, RevocationList, RevocationLists } from '../ports.ts';
