@@ -28,8 +28,8 @@ import { createSuspensions } from './suspensions.ts';
 import { createTenantKeyRecords } from './tenant-keys.ts';
 import { createTenants } from './tenants.ts';
 import { createWorkloadAccess } from './workload-access.ts';
-import { createWrongClock } from './wrong-clock.ts';
 import { createWorkloadDenials } from './workload-denials.ts';
+import { createWrongClock } from './wrong-clock.ts';
 
 /** The system of record on PostgreSQL; the database must have been migrated. */
 export function createStore({ database }: { readonly database: Database }): Store {
