@@ -93,8 +93,8 @@ export function createRefreshScheduler(deps: RefreshSchedulerDeps): RefreshSched
       for (let goesOn = true; goesOn; ) {
         const { begun, passedOver } = await pool.fill(stopping.signal);
         fresh += begun;
-        // What was left because of its OAuth client may have room as soon as any ends, whoever else hangs.
-        goesOn = passedOver && (await pool.oneEnded());
+        // What was left because of its OAuth client may have room as soon as some have ended, whoever else hangs.
+        goesOn = passedOver && (await pool.someEnded());
       }
       await pool.settled();
       if (fresh === 0) return done;

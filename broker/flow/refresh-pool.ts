@@ -9,8 +9,8 @@ import { claimMs } from './refresh-channel.ts';
 import type { RefreshFlights } from './refresh-flights.ts';
 import type { RunClaim } from './run-claim.ts';
 
-/** A claim is worth its query where so much of all places is free, or where so long nothing was claimed. */
-const worthAClaim = 1 / 16;
+/** A claim is worth its query where so much of all places is free or has become free, or where so long nothing was claimed. */
+const worthAClaim = 1 / 8;
 const claimAnywayMs = 50;
 const longestFillMs = 60_000;
 /** As long as nothing was free: another broker has locked the very rows; they are looked at again then. */
@@ -19,8 +19,8 @@ const takenByOthersMs = 100;
 export interface RefreshPool {
   /** Claims and begins what is due, until nothing more is or the signal fires. Does not wait for those that run. */
   fill(signal: AbortSignal): Promise<Filled>;
-  /** Waits until one of those that run is over; false where none runs. */
-  oneEnded(): Promise<boolean>;
+  /** Waits until some of those that run are over; false where none runs. */
+  someEnded(): Promise<boolean>;
   /** Waits until everything that was begun is over. */
   settled(): Promise<void>;
 }
@@ -30,7 +30,7 @@ export interface Filled {
   readonly begun: number;
   /** When there is more to do; undefined where nothing is due at any time. */
   readonly lookAgainAt: Date | undefined;
-  /** Whether something was left because of its OAuth client: the end of any refresh is a reason to look again. */
+  /** Whether something was left because of its OAuth client: that some refreshes are over is a reason to look again. */
   readonly passedOver: boolean;
 }
 
@@ -51,7 +51,7 @@ export interface RefreshPoolDeps {
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
   /** Told how late a refresh begins, in milliseconds. */
   readonly onBegun: (lateMs: number) => void;
-  /** Told when a refresh is over. */
+  /** Told when some refreshes are over. */
   readonly onEnded: () => void;
   readonly onFault: (error: unknown) => void;
 }
@@ -62,6 +62,7 @@ export function createRefreshPool(deps: RefreshPoolDeps): RefreshPool {
   const running = new Map<Promise<void>, string>();
   const worth = Math.max(1, Math.floor(concurrency * worthAClaim));
   let waiting: { readonly places: number; readonly resolve: () => void }[] = [];
+  let ended = { count: 0, told: Promise.withResolvers<void>(), over: new AbortController() };
 
   function begin(claim: RefreshClaim): void {
     const { channel, grant } = claim;
@@ -79,9 +80,29 @@ export function createRefreshPool(deps: RefreshPoolDeps): RefreshPool {
         const places = concurrency - running.size;
         for (const { resolve } of waiting.filter((waiter) => waiter.places <= places)) resolve();
         waiting = waiting.filter((waiter) => waiter.places > places);
-        deps.onEnded();
+        oneEnded();
       });
     running.set(refresh, channel.oauthClient);
+  }
+
+  /** They are told of together: one claim for several, and one request to Vault for what it has claimed. */
+  function oneEnded(): void {
+    const these = ended;
+    these.count += 1;
+    if (these.count >= worth || running.size === 0) tellEnded();
+    else if (these.count === 1) {
+      void sleep(claimAnywayMs, these.over.signal).then(() => {
+        if (these === ended) tellEnded();
+      });
+    }
+  }
+
+  function tellEnded(): void {
+    const { told, over } = ended;
+    ended = { count: 0, told: Promise.withResolvers<void>(), over: new AbortController() };
+    over.abort();
+    told.resolve();
+    deps.onEnded();
   }
 
   /** Resolves when so many places are free. */
@@ -138,9 +159,9 @@ export function createRefreshPool(deps: RefreshPoolDeps): RefreshPool {
 
   return {
     fill,
-    async oneEnded() {
+    async someEnded() {
       if (running.size === 0) return false;
-      await Promise.race(running.keys());
+      await ended.told.promise;
       return true;
     },
     async settled() {

@@ -3,8 +3,9 @@
  * refresh. A connection that breaks is made again; where graphile-worker gives up all the same, it is started again. A
  * job that could not be marked as done stays behind, and its notification is known to be delivered: nothing is sent twice.
  */
+import { EventEmitter, once } from 'node:events';
 import { setTimeout as timer } from 'node:timers/promises';
-import { Logger, type Runner, run } from 'graphile-worker';
+import { Logger, runTaskList, type WorkerEvents } from 'graphile-worker';
 import pg from 'pg';
 import type { Notifications } from '../ports.ts';
 import type { DatabaseOptions } from './database.ts';
@@ -29,7 +30,7 @@ export function createDeliveryWorker(
       const clients = new Set<pg.PoolClient>();
       const ended = (async () => {
         while (!stopping.signal.aborted) {
-          await once(deliver, concurrency, stopping.signal, clients, onFault).catch(onFault);
+          await runOnce(deliver, concurrency, stopping.signal, clients, onFault).catch(onFault);
           await timer(startAgainMs, undefined, { signal: stopping.signal }).catch(() => undefined);
         }
       })();
@@ -47,7 +48,7 @@ export function createDeliveryWorker(
   };
 
   /** Runs until it is stopped or fails. */
-  async function once(
+  async function runOnce(
     deliver: (id: string) => Promise<void>,
     concurrency: number,
     stopping: AbortSignal,
@@ -68,20 +69,26 @@ export function createDeliveryWorker(
       client.on('error', () => {});
     });
     pool.on('remove', (client) => clients.delete(client));
-    let runner: Runner | undefined;
+    const events: WorkerEvents = new EventEmitter();
+    // After such an error its own promise may never settle.
+    const failed = once(events, 'pool:fatalError').then(([{ error }]) => Promise.reject(error));
+    failed.catch(() => undefined);
     try {
-      runner = await run({
-        pgPool: pool,
-        schema: jobSchema,
-        concurrency,
-        pollInterval: lookEveryMs,
-        noHandleSignals: true,
-        parsedCronItems: [],
-        logger: new Logger(() => () => {}),
-        // Without a batch graphile-worker does not look at how the end of a job was written: a database that is away at
-        // that moment would be an unhandled rejection, and the end of the broker.
-        preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
-        taskList: {
+      // Not `run`, which looks after plans of a calendar as well: there are none, and after a fault it would sleep for up to
+      // a minute before it looked for them again, whoever waits for it to stop.
+      const work = runTaskList(
+        {
+          schema: jobSchema,
+          concurrency,
+          pollInterval: lookEveryMs,
+          noHandleSignals: true,
+          events,
+          logger: new Logger(() => () => {}),
+          // Without a batch graphile-worker does not look at how the end of a job was written: a database that is away at
+          // that moment would be an unhandled rejection, and the end of the broker.
+          preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
+        },
+        {
           [deliveryTask]: async (payload) => {
             try {
               await deliver(idIn(payload));
@@ -91,11 +98,13 @@ export function createDeliveryWorker(
             }
           },
         },
-      });
-      const stop = () => void runner?.stop().catch(() => undefined);
+        pool,
+      );
+      const stop = () => void Promise.resolve(work.gracefulShutdown()).catch(() => undefined);
       stopping.addEventListener('abort', stop, { once: true });
       if (stopping.aborted) stop();
-      await runner.promise;
+      work.promise.catch(() => undefined);
+      await Promise.race([work.promise, failed]);
     } finally {
       await pool.end();
     }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { Secret } from '../../broker/domain/secret.ts';
 import type { VaultConnection } from '../../broker/vault/connection.ts';
+import { vaultFailureOf } from '../../broker/vault/vault-failure.ts';
 import type { VaultLayout } from '../../vault-policies/layout.ts';
 import { until } from './poll.ts';
 
@@ -36,10 +37,10 @@ export async function createPerson(
   const accessor = await peopleAccessor(operator);
   const role = `auth/${people}/role/${randomBytes(8).toString('hex')}`;
   await operator.write(role, { token_policies: [layout.policies['admin-identity']] });
-  const [{ role_id }, { secret_id }] = await Promise.all([
-    operator.read(`${role}/role-id`, z.object({ role_id: z.string() })),
+  const { role_id } = await operator.read(`${role}/role-id`, z.object({ role_id: z.string() }));
+  const { secret_id } = await committed(() =>
     operator.write(`${role}/secret-id`, {}, z.object({ secret_id: z.string() })),
-  ]);
+  );
   const entity = await operator.write('identity/entity', { name: person.name }, id.nullish());
   const subject = entity?.id ?? (await operator.read(`identity/entity/name/${person.name}`, id)).id;
   await operator.write('identity/entity-alias', { name: role_id, canonical_id: subject, mount_accessor: accessor });
@@ -65,6 +66,20 @@ export async function createPerson(
       return token;
     },
   };
+}
+
+/**
+ * Writes again where OpenBao could not commit: it tells one of two who write to the same mount at the same time so, and
+ * nothing of that one is stored.
+ */
+async function committed<T>(write: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await write();
+    } catch (error) {
+      if (!vaultFailureOf(error)?.problems.includes('transaction commit failed')) throw error;
+    }
+  }
 }
 
 /** Mounts the login where no other test file has done so yet, and looks up its accessor. */
