@@ -176,10 +176,10 @@ describe('the daily proof', () => {
 
   test('finds scopes that were taken back, asks again, and takes the channel to needs_reconsent', async () => {
     const { id, email } = await channelOf('narrowed');
-    await regrant(id, email, 'openid email https://www.googleapis.com/auth/youtube.readonly');
+    const before = await claimsOf(id);
     const requests = countRefreshes(email);
     const lists = countLists(email);
-    const before = await claimsOf(id);
+    await regrant(id, email, 'openid email https://www.googleapis.com/auth/youtube.readonly');
     // At the first refresh that is answered so, not only the next day.
     await world.broker.refreshDue();
     await world.broker.refreshDue();
