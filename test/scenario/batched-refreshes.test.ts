@@ -44,19 +44,14 @@ test('a hundred due refreshes of one tenant take a few requests to transit', asy
     vault,
     dpop: true,
     client: { dpop: 'optional' },
-    settings: { VAULT_ADDR: front.address, BROKER_REFRESH_CONCURRENCY: String(wanted) },
+    // An OAuth client that has not answered yet is given an eighth of the places: here all hundred begin together.
+    settings: { VAULT_ADDR: front.address, BROKER_REFRESH_CONCURRENCY: String(8 * wanted) },
   });
   for (let index = 0; index < 10; index += 1) {
     const channels = [{ id: `UC${index}`, title: `Channel ${index}`, kind: 'personal' as const }];
     world.google.addAccount({ email: `owner-${index}@example.com`, channels });
   }
   const ids = await addGrants(world, wanted, 1);
-  // Google takes its time: what it answers at once is asked one by one, as slots are given back.
-  world.google.faults.add({
-    fault: { kind: 'latency', ms: 200 },
-    where: { endpoint: 'token', grantType: 'refresh_token' },
-    times: 'always',
-  });
   world.google.counts.reset();
   const before = front.requests.length;
   world.google.advance(hour);
@@ -70,8 +65,7 @@ test('a hundred due refreshes of one tenant take a few requests to transit', asy
   const proofs = world.google.counts.requests({ endpoint: 'token', grantType: 'refresh_token' });
   t.diagnostic(`${ids.length} refreshes: ${decrypts} decrypt requests, ${signs} sign requests for ${proofs} proofs`);
   assert.ok(proofs >= wanted);
-  // They begin a few at a time, since nobody knows yet whether Google answers: a request carries some, not all.
-  assert.ok(decrypts <= wanted / 2, `${decrypts} decrypt requests`);
-  assert.ok(signs <= proofs / 2, `${signs} sign requests for ${proofs} proofs`);
+  assert.ok(decrypts <= wanted / 10, `${decrypts} decrypt requests`);
+  assert.ok(signs <= proofs / 5, `${signs} sign requests for ${proofs} proofs`);
   assert.equal(count(/^GET .*\/keys\/dpop-/), 0, 'the public half was read for the consent already');
 });
