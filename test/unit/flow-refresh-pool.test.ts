@@ -34,6 +34,7 @@ function pool(due: readonly { readonly id: string; readonly client: string }[], 
     run: (_client, _region, work) => work(),
   };
   let ended = 0;
+  const pauses: (() => void)[] = [];
   const made = createRefreshPool({
     store: { channels } as Store,
     runClaim: (_caller, { channel }) => {
@@ -54,6 +55,7 @@ function pool(due: readonly { readonly id: string; readonly client: string }[], 
     newRequestId: () => 'r',
     sleep: (_ms, signal) =>
       new Promise((resolve) => {
+        pauses.push(resolve);
         if (signal.aborted) resolve();
         else signal.addEventListener('abort', () => resolve(), { once: true });
       }),
@@ -69,7 +71,7 @@ function pool(due: readonly { readonly id: string; readonly client: string }[], 
     while (ended === before) await new Promise(setImmediate);
     for (let turns = 0; turns < 10; turns += 1) await new Promise(setImmediate);
   };
-  return { made, begun, running, asked, end };
+  return { made, begun, running, asked, end, pauses };
 }
 
 function claimOf(id: string, oauthClient: string): RefreshClaim {
@@ -132,4 +134,27 @@ test('ends when it is told to stop, and leaves the rest in the queue', async () 
   stopping.abort();
   assert.equal((await filling).begun, 1);
   assert.deepEqual(begun, ['a']);
+});
+
+test('those that end are told of together: so many, or all that ran, or whoever there is after a moment', async () => {
+  const due = ['a', 'b', 'c'].map((id) => ({ id, client: 'uploads' }));
+  const { made, running, pauses } = pool(due, 24);
+  await made.fill(new AbortController().signal);
+  const told: string[] = [];
+  void made.someEnded().then(() => told.push('first'));
+  running.get('a')?.();
+  await turn();
+  assert.equal(told.length, 0, 'three are worth a claim');
+  for (const end of pauses) end();
+  await turn();
+  assert.equal(told.join(), 'first');
+
+  void made.someEnded().then(() => told.push('second'));
+  running.get('b')?.();
+  await turn();
+  assert.equal(told.join(), 'first');
+  running.get('c')?.();
+  await turn();
+  assert.equal(told.join(), 'first,second', 'none runs any more');
+  assert.equal(await made.someEnded(), false);
 });
